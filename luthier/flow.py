@@ -1,0 +1,257 @@
+"""What flows through Luthier, in order: read this file first.
+
+    file --read--> Record --check--> Conversation --template--> Rendered --tokenize--> Tokenized --lay out--> Batch
+                      |                                                                                        |
+                      +--> Problem                                                method + engine + training --+
+                                                                                        |
+    Report <--evaluation-- run directory <-- StepLog, EvaluationLog <-------------------+
+
+Each state of the data has its own frozen type. Raw, checked, rendered and tokenized data never share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+Form = Literal["instruction", "chat", "completion"]
+Verdict = Literal["met", "likely", "missed", "not_measured"]
+
+
+# ---------------------------------------------------------------------------------------------------- raw rows
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: `str(Place("rows.jsonl", 17))` is `rows.jsonl:17`. Lines count from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row as a reader gives it: a mapping, not checked yet."""
+
+    values: Mapping[str, Any]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a row. `check` names the rule (`json`, `role`, `empty_answer`, ...)."""
+
+    check: str
+    severity: Literal["error", "warning"]
+    place: Place
+    message: str
+    remedy: str
+
+
+# ------------------------------------------------------------------------------------------------ checked rows
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `weight` scales the loss of an assistant's message; 0 means that it is only read."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A checked row of any form: at least one assistant message stands in it, and an answer follows something.
+
+    An instruction row is a user message (`instruction`, an empty line, `input`) and an assistant message; a completion
+    row likewise (`input`, `output`). `form` remembers which, because the template goes by it.
+    """
+
+    form: Form
+    messages: tuple[Message, ...]
+    place: Place
+    category: str | None = None
+
+
+# ------------------------------------------------------------------------------------ rendered and tokenized rows
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One trained answer: `prompt` is all the text that inference sends before it (from the start of the
+    conversation), `answer` what the model must emit, `end` the mark that it stops at."""
+
+    prompt: str
+    answer: str
+    end: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation under a template: its trained turns in order."""
+
+    turns: tuple[Turn, ...]
+    place: Place
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenized:
+    """One row for the model.
+
+    `tokens` (T, int32) begins with at most one begin mark; `weights` (T, float32) is how much the prediction *of* that
+    token counts in the loss: 0 on the prompt, the turn's weight on its answer and on its end mark. `weights[0]` is 0.
+
+    For `<s>2+2=` -> `4</s>`: tokens [1, 29, 43, 29, 61, 33, 2], weights [0, 0, 0, 0, 0, 1, 1].
+    """
+
+    tokens: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    place: Place
+    category: str | None = None
+
+    @property
+    def trained_tokens(self) -> int:
+        return int(np.count_nonzero(self.weights))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What evaluation asks: the prompt's tokens exactly as `chat` would send them, and the wanted answer."""
+
+    tokens: NDArray[np.int32]
+    prompt: str
+    wanted: str
+    place: Place
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said to a `Question`: `stopped` is false where the limit of tokens cut it."""
+
+    text: str
+    tokens: int
+    stopped: bool
+
+
+# --------------------------------------------------------------------------------------------------- training
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a method makes of a model and the engine takes.
+
+    `root` is what every row stands on: nothing, embeddings (prompt tuning), or keys and values a layer (prefix tuning).
+    `trainable` maps a parameter's name to the parameter; nothing else gets a gradient.
+    """
+
+    model: torch.nn.Module
+    root: Any
+    trainable: Mapping[str, torch.nn.Parameter]
+
+
+@dataclass(frozen=True, slots=True)
+class RowScore:
+    """The loss of one row: `loss` is summed over its trained tokens (nats), `tokens` counts them, `correct` those that
+    the model would have chosen."""
+
+    loss: float
+    tokens: int
+    correct: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLog:
+    """One optimizer step, a line of log.jsonl.
+
+    `row_tokens` is the rows' length as if each stood alone, `computed_tokens` what went through the model,
+    `memory_bytes` the process's peak so far.
+    """
+
+    step: int
+    epoch: float
+    train_loss: float
+    learning_rate: float
+    grad_norm: float
+    trained_tokens: int
+    row_tokens: int
+    computed_tokens: int
+    seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationLog:
+    """One evaluation while training, a line of log.jsonl. `best` is true when the metric improved.
+
+    `row_losses` holds (summed loss, trained tokens) of every validation row, in order; `train_losses` the same of a
+    fixed sample of training rows.
+    """
+
+    step: int
+    validation_loss: float
+    perplexity: float
+    token_accuracy: float
+    best: bool
+    seconds: float
+    row_losses: list[tuple[float, int]]
+    train_losses: list[tuple[float, int]]
+
+
+# --------------------------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number with its uncertainty: a 95% interval from `low` to `high` over `n` rows.
+
+    `value` is None where it could not be measured; `reason` then says why.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """A target's verdict. `rows_needed` says how many rows would settle a `likely`."""
+
+    metric: str
+    target: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    verdict: Verdict
+    reason: str = ""
+    rows_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The evaluation of a run: `metrics` of the tuned model, `base` of the model before tuning, on the same rows."""
+
+    run: str
+    data: str
+    rows: int
+    metrics: Mapping[str, Measure]
+    base: Mapping[str, Measure]
+    targets: tuple[TargetResult, ...]
+    categories: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
+    seconds: float = 0.0
