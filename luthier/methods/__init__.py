@@ -1,0 +1,1 @@
+"""The tuning methods: one file each, named as `tuning_method` names it."""
