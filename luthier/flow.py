@@ -255,3 +255,30 @@ class Report:
     targets: tuple[TargetResult, ...]
     categories: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+# ------------------------------------------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the user should know, in one line: a value resolved, rows left out, a file written.
+
+    `kind` says which: `setting` (an `auto` resolved), `rows`, `file`, `warning`, `next` (what to type next).
+    """
+
+    kind: Literal["setting", "rows", "file", "warning", "next"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far work has come: `done` of `total` units of `what` (`scoring base`, `answering tuned`), for a bar."""
+
+    what: str
+    done: int
+    total: int
+
+
+Event = Note | Progress | StepLog | EvaluationLog
+"""What a verb yields while it works. Its result is what its generator returns; faces only show what comes by."""

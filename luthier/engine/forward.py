@@ -1,0 +1,106 @@
+"""A tree through the model: hidden states of its distinct tokens, the training loss, the rows' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from luthier.engine.attention import NAME, TreePlan, plan
+from luthier.engine.loss import Head, losses, summed_loss
+from luthier.engine.tree import Tree, lay_out
+from luthier.flow import RowScore, Tokenized, Tuned
+
+TOKENS_A_PASS = 2048
+"""Distinct tokens that go through the model at once, unless one row alone is longer (docs/log.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A tuned model, ready to train and to score.
+
+    Raises nothing by itself; `luthier.engine.serves` tells whether a model can be served exactly.
+    """
+
+    tuned: Tuned
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.tuned.model.parameters()).device
+
+    @property
+    def head(self) -> Head:
+        module: Any = self.tuned.model.get_output_embeddings()  # type: ignore[operator]
+        return Head(module.weight, getattr(module, "bias", None))
+
+    def hidden(self, tokens: Tensor, positions: Tensor, attention: Any) -> Tensor:
+        """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N), attention being a plan."""
+        model: Any = self.tuned.model
+        config = model.config
+        before = config._attn_implementation
+        config._attn_implementation = NAME
+        try:
+            output = model.base_model(
+                input_ids=tokens, position_ids=positions, attention_mask=None, use_cache=False, plan=attention
+            )
+        finally:
+            config._attn_implementation = before
+        states: Tensor = output.last_hidden_state
+        return states
+
+    def states(self, tree: Tree, attention: TreePlan | None = None) -> Tensor:
+        """The last hidden states (N, C) of a tree's tokens."""
+        tokens = torch.from_numpy(tree.tokens).to(self.device)[None]
+        positions = torch.from_numpy(tree.positions).to(self.device)[None]
+        return self.hidden(tokens, positions, attention or plan(tree, self.device))[0]
+
+    def loss(self, tree: Tree) -> Tensor:
+        """The loss of a tree, summed over the rows' trained tokens (nats), with a gradient."""
+        states = self.states(tree).index_select(0, torch.from_numpy(tree.sources).to(self.device))
+        targets = torch.from_numpy(tree.targets).to(self.device)
+        return summed_loss(states, self.head, targets, torch.from_numpy(tree.weights).to(self.device))
+
+    @torch.no_grad()
+    def scores(self, rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> Iterator[tuple[int, RowScore]]:
+        """The score of each row with its index, as passes finish: rows that begin alike go together."""
+        was_training = self.tuned.model.training
+        self.tuned.model.eval()
+        try:
+            for part in passes(rows, tokens_a_pass):
+                tree = lay_out([rows[index] for index in part])
+                states = self.states(tree).index_select(0, torch.from_numpy(tree.sources).to(self.device))
+                loss, right = losses(states, self.head, torch.from_numpy(tree.targets).to(self.device))
+                loss_of, right_of = loss.double().cpu().numpy(), right.cpu().numpy()
+                for index, own, share in zip(part, tree.predictions, tree.shares, strict=True):
+                    yield index, RowScore(float(loss_of[own] @ share), len(own), int(right_of[own].sum()))
+        finally:
+            self.tuned.model.train(was_training)
+
+
+def passes(rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> list[list[int]]:
+    """Rows in passes of at most `tokens_a_pass` distinct tokens (more only where one row alone is longer).
+
+    Rows are taken in the order of their tokens, so that those which begin alike stand together. A function of the rows
+    and the limit alone, so that a resumed run makes the same passes.
+    """
+    order = sorted(range(len(rows)), key=lambda index: rows[index].tokens.tolist())
+    parts: list[list[int]] = []
+    size = 0
+    for index in order:
+        tokens = rows[index].tokens
+        shared = _common_length(rows[parts[-1][-1]].tokens, tokens) if parts else 0
+        if not parts or size + len(tokens) - shared > tokens_a_pass:
+            parts.append([])
+            size, shared = 0, 0
+        parts[-1].append(index)
+        size += len(tokens) - shared
+    return parts
+
+
+def _common_length(first: Any, second: Any) -> int:
+    shorter = min(len(first), len(second))
+    differs = (first[:shorter] != second[:shorter]).nonzero()[0]
+    return int(differs[0]) if len(differs) else shorter

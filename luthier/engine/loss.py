@@ -1,0 +1,94 @@
+"""The vocabulary loss on trained tokens only, in pieces small enough that logits never fill memory.
+
+Sizes: M predictions, C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+PIECE_BYTES = 64 * 2**20
+"""Memory for one piece of logits in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The projection from hidden states to the vocabulary: weight (V, C), bias (V) or none."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    def piece(self) -> int:
+        """Predictions a piece."""
+        return max(16, PIECE_BYTES // (4 * self.weight.shape[0]))
+
+
+def summed_loss(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor) -> Tensor:
+    """sum over m of weights[m] * -log p(targets[m]), a scalar in nats. hidden (M, C); targets, weights (M).
+
+    The gradient is made in the same pass as the loss, so logits are computed once and kept for no one.
+    For two equal logits the loss of either target is log 2 = 0.693.
+    """
+    result: Tensor = _SummedLoss.apply(hidden, head.weight, head.bias, targets, weights, head.piece)
+    return result
+
+
+class _SummedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, piece: int
+    ) -> Tensor:
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        total = torch.zeros((), dtype=wide, device=hidden.device)
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
+        for start in range(0, len(hidden), piece):
+            part = slice(start, start + piece)
+            logits = linear(hidden[part], weight, bias).to(wide)
+            log_sum = logits.logsumexp(-1, keepdim=True)
+            own = targets[part, None]
+            total += (weights[part] * (log_sum - logits.gather(-1, own)).squeeze(-1)).sum()
+            if d_hidden is None and d_weight is None:
+                continue
+            logits.sub_(log_sum).exp_()
+            logits.scatter_add_(-1, own, torch.full_like(log_sum, -1.0))
+            logits.mul_(weights[part, None])
+            d_logits = logits.to(hidden.dtype)
+            if d_hidden is not None:
+                d_hidden[part] = d_logits @ weight
+            if d_weight is not None:
+                d_weight += d_logits.T @ hidden[part]
+            if d_bias is not None:
+                d_bias += logits.sum(0)
+        ctx.save_for_backward(d_hidden, d_weight, d_bias)
+        ctx.types = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        parts = (
+            None if part is None else (part * gradients[0]).to(kind)
+            for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True)
+        )
+        return (*parts, None, None, None)
+
+
+@torch.no_grad()
+def losses(hidden: Tensor, head: Head, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """-log p(targets[m]) of each prediction (M, nats), and whether the target is the most likely token (M, bool)."""
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    parts, right = [], []
+    for start in range(0, len(hidden), head.piece):
+        part = slice(start, start + head.piece)
+        logits = linear(hidden[part], head.weight, head.bias).to(wide)
+        own = targets[part, None]
+        parts.append((logits.logsumexp(-1, keepdim=True) - logits.gather(-1, own)).squeeze(-1))
+        right.append(logits.argmax(-1) == targets[part])
+    return torch.cat(parts), torch.cat(right)

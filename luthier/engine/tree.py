@@ -1,0 +1,147 @@
+"""Lays rows out as a tree, so that tokens which rows share at their beginning go through the model once.
+
+Three rows `a b c d`, `a b c e` and `f g` become two nodes of leaves under a shared node, and a lone leaf:
+
+    tokens     a  b  c | d | e | f  g        depth first: all descendants of a node follow it directly
+    positions  0  1  2 | 3 | 3 | 0  1        counted along the way from the root
+
+A token attends to the tokens on the way from its root to itself, so each hidden state is the one that the row would have
+had alone. Packing is the case without a shared node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.flow import Tokenized
+
+SHARING_PAYS = 24
+"""Tokens that a shared node must save to be worth an attention call of its own (measured, docs/log.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A run of tokens that the same rows share: tokens `start` to `end`, its descendants' `end` to `last`."""
+
+    start: int
+    end: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The distinct tokens of some rows, in depth-first order, and what is to be predicted from them.
+
+    `tokens`, `positions` (N): the tokens and their places in their rows. `nodes`: in depth-first order.
+    `paths`: for each row, in the order given, the index (into `tokens`) of each of its tokens.
+    `sources`, `targets`, `weights` (M): the prediction of token `targets[m]` from the hidden state at `sources[m]`,
+    which counts `weights[m]` in the loss, the sum over the rows that share it.
+    `predictions`: for each row, which of the M predictions are its own, and `shares` with which weight.
+    """
+
+    tokens: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    nodes: tuple[Node, ...]
+    paths: tuple[NDArray[np.int64], ...]
+    sources: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    predictions: tuple[NDArray[np.int64], ...]
+    shares: tuple[NDArray[np.float32], ...]
+
+
+def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
+    """The tree of some rows. Equal rows become one leaf; a beginning is shared where it saves `sharing_pays` tokens."""
+    order = sorted(range(len(rows)), key=lambda index: rows[index].tokens.tolist())
+    tokens: list[NDArray[np.int32]] = []
+    positions: list[NDArray[np.int64]] = []
+    nodes: list[Node] = []
+    paths: list[list[NDArray[np.int64]]] = [[] for _ in rows]
+    size = 0
+    # What is still to be placed, last first: rows (sorted, equal in their first `done` tokens) from token `done` on, or
+    # the number of a node whose descendants are all placed.
+    waiting: list[tuple[list[int], int] | int] = [(branch, 0) for branch in reversed(_split(rows, order, 0))]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, int):
+            nodes[item] = Node(nodes[item].start, nodes[item].end, size)
+            continue
+        group, done = item
+        first, last = rows[group[0]].tokens, rows[group[-1]].tokens
+        common = _common(first, last, done)
+        branches = _split(rows, group, common)
+        equal = common == len(first) == len(last)
+        if not equal and (common - done) * (len(branches) - 1) < sharing_pays:
+            waiting.extend((branch, done) for branch in reversed(branches))
+            continue
+        start, size = size, size + common - done
+        tokens.append(first[done:common])
+        positions.append(np.arange(done, common))
+        for row in group:
+            paths[row].append(np.arange(start, size))
+        waiting.append(len(nodes))
+        nodes.append(Node(start, size, size))
+        waiting.extend(
+            (branch, common) for branch in reversed(branches) if len(rows[branch[0]].tokens) > common
+        )
+    return _with_predictions(
+        rows,
+        np.concatenate(tokens).astype(np.int64),
+        np.concatenate(positions),
+        tuple(nodes),
+        tuple(np.concatenate(path) for path in paths),
+    )
+
+
+def _common(first: NDArray[np.int32], second: NDArray[np.int32], done: int) -> int:
+    """How many tokens two rows have in common at their beginning, the first `done` being known to be."""
+    shorter = min(len(first), len(second))
+    differs = np.flatnonzero(first[done:shorter] != second[done:shorter])
+    return done + int(differs[0]) if len(differs) else shorter
+
+
+def _split(rows: Sequence[Tokenized], group: Sequence[int], at: int) -> list[list[int]]:
+    """Sorted rows in runs of the same token at place `at`; those that end before it make one run of their own."""
+    branches: list[list[int]] = []
+    previous: int | None = None
+    for row in group:
+        token = int(rows[row].tokens[at]) if len(rows[row].tokens) > at else -1
+        if token != previous:
+            branches.append([])
+            previous = token
+        branches[-1].append(row)
+    return branches
+
+
+def _with_predictions(
+    rows: Sequence[Tokenized],
+    tokens: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    nodes: tuple[Node, ...],
+    paths: tuple[NDArray[np.int64], ...],
+) -> Tree:
+    """Adds what is predicted: the distinct (source, target) pairs of all rows, with summed weights."""
+    trained = [np.flatnonzero(row.weights) for row in rows]
+    shares = tuple(row.weights[at] for row, at in zip(rows, trained, strict=True))
+    pairs = [
+        np.stack([path[at - 1], row.tokens[at].astype(np.int64)], axis=1)
+        for row, at, path in zip(rows, trained, paths, strict=True)
+    ]
+    distinct, which = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+    weights = np.bincount(which.ravel(), weights=np.concatenate(shares), minlength=len(distinct)).astype(np.float32)
+    ends = np.cumsum([len(pair) for pair in pairs])[:-1]
+    return Tree(
+        tokens=tokens,
+        positions=positions,
+        nodes=nodes,
+        paths=paths,
+        sources=distinct[:, 0],
+        targets=distinct[:, 1],
+        weights=weights,
+        predictions=tuple(np.split(which.ravel(), ends)),
+        shares=shares,
+    )
