@@ -1,0 +1,25 @@
+"""Intervals, paired tests, trends and sample sizes: pure functions of numbers, with the generator handed in."""
+
+from __future__ import annotations
+
+from luthier.statistics.bootstrap import mean_interval, ratio_interval, totals_interval
+from luthier.statistics.interval import Interval
+from luthier.statistics.paired import mcnemar, share_difference
+from luthier.statistics.rows_needed import rows_needed, rows_needed_for_share
+from luthier.statistics.shares import clopper_pearson, wilson
+from luthier.statistics.trend import Trend, trend
+
+__all__ = [
+    "Interval",
+    "Trend",
+    "clopper_pearson",
+    "mcnemar",
+    "mean_interval",
+    "ratio_interval",
+    "rows_needed",
+    "rows_needed_for_share",
+    "share_difference",
+    "totals_interval",
+    "trend",
+    "wilson",
+]

@@ -1,0 +1,57 @@
+"""Paired tests: worked numbers, scipy as the witness, and coverage by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from luthier.statistics import Interval, mcnemar, share_difference
+
+
+def test_mcnemar_is_the_two_sided_chance_of_the_split() -> None:
+    assert mcnemar(1, 7) == pytest.approx(2 * (1 + 8) / 256)
+    assert mcnemar(7, 1) == mcnemar(1, 7)
+    assert mcnemar(5, 5) == 1.0
+    assert mcnemar(0, 0) == 1.0
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (3, 12), (40, 2), (100, 130)])
+def test_mcnemar_equals_scipys_binomial_test(one: int, other: int) -> None:
+    assert mcnemar(one, other) == pytest.approx(binomtest(one, one + other).pvalue, abs=1e-9)
+
+
+def test_the_difference_of_newcombes_own_example_is_his() -> None:
+    found = share_difference(both=36, only_first=12, only_second=2, neither=0)
+    assert [found.low, found.high] == pytest.approx([0.0569, 0.3404], abs=5e-5)
+
+
+def test_swapping_the_models_mirrors_the_interval() -> None:
+    one, other = share_difference(20, 9, 3, 8), share_difference(20, 3, 9, 8)
+    assert [one.low, one.high] == pytest.approx([-other.high, -other.low])
+
+
+def test_equal_answers_on_ten_rows_prove_no_equality() -> None:
+    found = share_difference(10, 0, 0, 0)
+    assert found.low < -0.2
+    assert found.high > 0.2
+
+
+def test_a_difference_on_every_row_stays_within_one() -> None:
+    found = share_difference(0, 30, 0, 0)
+    assert 0.8 < found.low < 1.0
+    assert found.high == pytest.approx(1.0)
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="0 successes in 0 trials"):
+        share_difference(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("chances", [(0.25, 0.6, 0.05, 0.1), (0.85, 0.05, 0.03, 0.07)])
+def test_the_difference_is_covered_as_often_as_promised(chances: tuple[float, ...]) -> None:
+    generator, trials = np.random.default_rng(3), 2000
+    truth = chances[1] - chances[2]
+    ends: list[Interval] = [share_difference(*map(int, row)) for row in generator.multinomial(60, chances, trials)]
+    covered = np.mean([end.low <= truth <= end.high for end in ends])
+    assert covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / trials)
