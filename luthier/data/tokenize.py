@@ -1,0 +1,352 @@
+"""Turns rendered conversations into tokens and weights, proves each row against inference, and fits rows to a length.
+
+A row's tokens are what inference sends, then what the model must emit: the prompt is tokenized as `chat` does it, the
+answer by itself and its end mark as one token. So a merge that would reach over the boundary cannot happen, and where
+prompt and answer meet is known without searching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.data.render import TrainOn, render, token_number
+from luthier.data.templates import RenderError, Template, send
+from luthier.errors import mistake
+from luthier.flow import Conversation, Message, Place, Problem, Question, Rendered, Tokenized, Turn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH_ROWS = 1000
+"""Rows that go to the tokenizer in one call: its own threads want many, memory wants few."""
+
+
+def tokenize(
+    rendered: Rendered, tokenizer: PreTrainedTokenizerBase, train_on: TrainOn = "answers"
+) -> tuple[Tokenized, ...] | Problem:
+    r"""The rows of one rendered conversation, or why it has none.
+
+    All turns stand in one row as long as each prompt begins with the tokens so far; where a template rewrites earlier
+    turns, a new row begins with that turn's prompt. With `everything` the tokens outside of answers weigh 1, a
+    beginning that an earlier row had already excepted.
+
+    SmolLM2's template on system `Add.`, user `2+2?`, assistant `4`, with its real tokens:
+
+        <|im_start|> system \n Add  . <|im_end|> \n  <|im_start|> user \n  2  + 2  ? <|im_end|> \n  <|im_start|> ...
+        1            9690 198 6988 30 2          198 1            4093 198 34 27 34 47 2         198 1
+
+    and `... assistant \n 4 <|im_end|>` are 520 9531 198 36 2: the weights are 1 on 36 and 2, 0 before.
+    """
+    return next(tokenize_all((rendered,), tokenizer, train_on))
+
+
+def tokenize_all(
+    rendered: Iterable[Rendered], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn = "answers"
+) -> Iterator[tuple[Tokenized, ...] | Problem]:
+    """`tokenize` for each, in order, as a stream: what it holds at a time is a batch."""
+    stream = iter(rendered)
+    while batch := list(islice(stream, BATCH_ROWS)):
+        turns = [turn for row in batch for turn in row.turns]
+        prompts = iter(_ids([turn.prompt for turn in turns], tokenizer))
+        answers = iter(_answer_ids([turn.answer for turn in turns], tokenizer))
+        for row in batch:
+            pairs = [(turn, next(prompts), next(answers)) for turn in row.turns]
+            yield _rows(row, pairs, tokenizer, train_on)
+
+
+def question(conversation: Conversation, template: Template, tokenizer: PreTrainedTokenizerBase) -> Question | Problem:
+    """What evaluation asks for the last answer of a conversation: the tokens that `chat` sends, and the answer that the
+    model must emit before its end mark."""
+    return next(questions((conversation,), template, tokenizer))
+
+
+def questions(
+    conversations: Iterable[Conversation], template: Template, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[Question | Problem]:
+    """`question` for each, in order, as a stream."""
+    stream = iter(conversations)
+    while batch := list(islice(stream, BATCH_ROWS)):
+        rendered = [render(conversation, template, tokenizer, "last_answer") for conversation in batch]
+        asked = [row.turns[-1].prompt for row in rendered if isinstance(row, Rendered)]
+        prompts = iter(_ids(asked, tokenizer))
+        for row in rendered:
+            if isinstance(row, Problem):
+                yield row
+                continue
+            turn = row.turns[-1]
+            tokens = np.array(next(prompts), dtype=np.int32)
+            yield Question(tokens, turn.prompt, turn.answer, row.place, row.category)
+
+
+def prompt_tokens(
+    messages: Sequence[Message], template: Template, tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, NDArray[np.int32]]:
+    """The text and the tokens (T, int32) that inference sends to have these messages answered.
+
+    Raises `UserError` with the template's reason where it takes no such messages.
+    """
+    try:
+        text = send(messages, template, tokenizer)
+    except RenderError as refusal:
+        raise mistake(f"the {template.name} template: {refusal}", "messages", "change the messages") from None
+    return text, np.array(_ids([text], tokenizer)[0], dtype=np.int32)
+
+
+def prove(
+    rendered: Rendered, rows: Sequence[Tokenized], tokenizer: PreTrainedTokenizerBase, stops: Iterable[int]
+) -> Problem | None:
+    """Checks rows against what inference does with the same text; None where they agree.
+
+    For each turn: the row has exactly the tokens that inference sends; a model that emits what the row trains is
+    stopped at the turn's end mark and not before (`stops`); the text shown to the user is then the turn's answer. Of
+    the rest nothing is trained, and a row begins with one begin mark at most. For rows made with `answers` or
+    `last_answer`.
+    """
+    stop_set = frozenset(stops)
+    expected = [np.zeros(len(row.tokens), dtype=np.float32) for row in rows]
+    current = 0
+    for turn in rendered.turns:
+        sent = list(tokenizer(turn.prompt, add_special_tokens=False)["input_ids"])
+        end = token_number(turn.end, tokenizer)
+        found = next((number for number in range(current, len(rows)) if _begins(rows[number], sent)), None)
+        if found is None:
+            reason = "inference sends other tokens than the row has"
+            return _failed(rendered.place, reason, sent, rows[current], tokenizer)
+        current, row = found, rows[found]
+        emitted = row.tokens[len(sent) :].tolist()
+        length = next((number for number, token in enumerate(emitted) if token in stop_set), None)
+        if length is None or emitted[length] != end:
+            reason = f"inference would not stop at the answer's end mark {turn.end}"
+            return _failed(rendered.place, reason, [*sent, *emitted[: length or 0], end], row, tokenizer)
+        if not _reads(sent, emitted[:length], turn.answer, tokenizer):
+            wanted = [*sent, *_answer_ids([turn.answer], tokenizer)[0], end]
+            return _failed(rendered.place, "the trained tokens do not read as the answer", wanted, row, tokenizer)
+        expected[current][len(sent) : len(sent) + length + 1] = turn.weight
+    for row, weights in zip(rows, expected, strict=True):
+        if not np.array_equal(row.weights, weights):
+            place = int(np.flatnonzero(row.weights != weights)[0])
+            reason = f"token {place} has the weight {row.weights[place]:g} and should have {weights[place]:g}"
+            return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer)
+        if _begins_twice(row.tokens, tokenizer):
+            return _two_begin_marks(rendered.place, tokenizer)
+    return None
+
+
+TooLong = Literal["stop", "drop", "cut_start", "cut_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A row made shorter: `tokens` and `trained_tokens` are how many of each it lost."""
+
+    place: Place
+    tokens: int
+    trained_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Rows after `fit`: each row that went in is in `kept` or in `problems`; `cuts` lists the kept ones that lost
+    tokens. `problems` are errors under `stop` and where a cut leaves nothing to learn, warnings under `drop`."""
+
+    kept: tuple[Tokenized, ...]
+    problems: tuple[Problem, ...]
+    cuts: tuple[Cut, ...]
+
+
+def fit(tokenized: Iterable[Tokenized], max_length: int, too_long: TooLong, begin_mark: int | None = None) -> Fitted:
+    """Rows of at most `max_length` tokens, by the setting `data.too_long`.
+
+    `cut_start` keeps the end of a row and, where the row begins with `begin_mark` (the tokenizer's `bos_token_id`),
+    that mark; a row of which it would leave no prompt is a problem. `cut_end` keeps the beginning; a row of which it
+    would leave no trained token is a problem.
+    """
+    kept, problems, cuts = [], [], []
+    for row in tokenized:
+        if len(row.tokens) <= max_length:
+            kept.append(row)
+            continue
+        excess = f"the row has {len(row.tokens)} tokens, data.max_length is {max_length}"
+        if too_long == "stop":
+            remedy = (
+                f"write `data.max_length: {len(row.tokens)}` if the model can read as much, "
+                "or `data.too_long: drop`, `cut_start` or `cut_end`"
+            )
+            problems.append(Problem("too_long", "error", row.place, excess, remedy))
+            continue
+        if too_long == "drop":
+            problems.append(Problem("too_long", "warning", row.place, f"{excess}: left out", "shorten the row"))
+            continue
+        cut = _cut(row, max_length, too_long, begin_mark)
+        if cut is None:
+            lost = "its prompt" if too_long == "cut_start" else "all of its answer"
+            remedy = f"write `data.max_length: {len(row.tokens)}`, or `data.too_long: drop`"
+            message = f"{excess}, and `{too_long}` would cut {lost} away"
+            problems.append(Problem("too_long", "error", row.place, message, remedy))
+            continue
+        kept.append(cut)
+        lost_trained = row.trained_tokens - cut.trained_tokens
+        cuts.append(Cut(row.place, len(row.tokens) - len(cut.tokens), lost_trained))
+    return Fitted(tuple(kept), tuple(problems), tuple(cuts))
+
+
+def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """Each token's text, special marks included, and whether it is trained on. The texts joined are the row's text.
+
+    Where a letter needs several tokens, its text stands at the last of them and the ones before have none.
+    """
+    ids = tokenized.tokens.tolist()
+    context = start = 0
+    texts = []
+    for number in range(len(ids)):
+        known = _text(ids[context:start], tokenizer)
+        text = _text(ids[context : number + 1], tokenizer)
+        if text.endswith("\ufffd") and number + 1 < len(ids):
+            texts.append("")
+            continue
+        texts.append(text[len(known) :])
+        context, start = start, number + 1
+    return list(zip(texts, (tokenized.weights > 0).tolist(), strict=True))
+
+
+def _rows(
+    row: Rendered,
+    pairs: Sequence[tuple[Turn, list[int], list[int]]],
+    tokenizer: PreTrainedTokenizerBase,
+    train_on: TrainOn,
+) -> tuple[Tokenized, ...] | Problem:
+    """The rows of a conversation from each turn with its prompt's and its answer's tokens."""
+    between = 1.0 if train_on == "everything" else 0.0
+    rows = []
+    tokens: list[int] = []
+    weights: list[float] = []
+    for turn, prompt, answer in pairs:
+        if not prompt:
+            return _problem("empty_prompt", row.place, "nothing stands before the answer", "give the row an input")
+        if tokenizer.unk_token_id in answer:
+            lost = "the tokenizer has no tokens for some letters of the answer"
+            return _problem("unknown_token", row.place, lost, "write the answer without them, or take another model")
+        if prompt[: len(tokens)] != tokens:
+            rows.append(_row(row, tokens, weights))
+            seen = next((n for n, (a, b) in enumerate(zip(tokens, prompt, strict=False)) if a != b), len(prompt))
+            tokens, weights = prompt[:seen], [0.0] * seen
+        weights += [between] * (len(prompt) - len(tokens)) + [turn.weight] * (len(answer) + 1)
+        tokens = [*prompt, *answer, token_number(turn.end, tokenizer)]
+        weights[0] = 0.0
+    rows.append(_row(row, tokens, weights))
+    if any(_begins_twice(made.tokens, tokenizer) for made in rows):
+        return _two_begin_marks(row.place, tokenizer)
+    return tuple(rows)
+
+
+def _row(row: Rendered, tokens: Sequence[int], weights: Sequence[float]) -> Tokenized:
+    return Tokenized(np.array(tokens, np.int32), np.array(weights, np.float32), row.place, row.category)
+
+
+def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """The tokens of each text as it stands, marks typed in it included."""
+    if not texts:
+        return []
+    # verbose=False: a text longer than the model's context is counted and said by `fit`.
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)
+    return [list(ids) for ids in encoded["input_ids"]]
+
+
+def _answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """The tokens of each answer as they stand in the middle of a text: without the space that some tokenizers put
+    before a text's first word."""
+    lead = _lead(tokenizer)
+    if not lead:
+        return _ids(answers, tokenizer)
+    (before,) = _ids([lead], tokenizer)
+    led = _ids([lead + answer for answer in answers], tokenizer)
+    return [
+        ids[len(before) :] if ids[: len(before)] == before else _ids([answer], tokenizer)[0]
+        for ids, answer in zip(led, answers, strict=True)
+    ]
+
+
+@lru_cache(maxsize=16)
+def _lead(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A line break for tokenizers that put a space before a text's first word (SentencePiece's), else nothing."""
+    letter, lead, both = _ids(["a", "\n", "\na"], tokenizer)
+    return "" if both == lead + letter else "\n"
+
+
+@lru_cache(maxsize=16)
+def _faithful(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer gives back spaces and line breaks as they were."""
+    text = "a\nb  c"
+    return text in _text(_ids([text], tokenizer)[0], tokenizer)
+
+
+def _reads(sent: list[int], emitted: list[int], answer: str, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a user who sent the first tokens and got the others reads the answer. Letters that the tokenizer writes
+    in another Unicode form count as the same, and spaces do where it does not keep them."""
+    before, whole = _text(sent, tokenizer), _text([*sent, *emitted], tokenizer)
+    if not whole.startswith(before):
+        return False
+    got, wanted = normalize("NFKC", whole[len(before) :]), normalize("NFKC", answer)
+    return got == wanted if _faithful(tokenizer) else "".join(got.split()) == "".join(wanted.split())
+
+
+def _text(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def _begins(row: Tokenized, sent: Sequence[int]) -> bool:
+    return len(row.tokens) > len(sent) and row.tokens[: len(sent)].tolist() == list(sent)
+
+
+def _begins_twice(tokens: NDArray[np.int32], tokenizer: PreTrainedTokenizerBase) -> bool:
+    return len(tokens) > 1 and tokens[0] == tokens[1] == tokenizer.bos_token_id
+
+
+def _two_begin_marks(place: Place, tokenizer: PreTrainedTokenizerBase) -> Problem:
+    message = f"the row begins with two begin marks {tokenizer.bos_token}"
+    return _problem("begin_mark", place, message, "take the mark out of the row's text, or out of the template")
+
+
+def _cut(row: Tokenized, max_length: int, too_long: TooLong, begin_mark: int | None) -> Tokenized | None:
+    """The row cut to the length; None where nothing would be left to learn."""
+    if too_long == "cut_end":
+        tokens, weights = row.tokens[:max_length].copy(), row.weights[:max_length].copy()
+        useless = not weights.any()
+    else:
+        begin = 1 if row.tokens[0] == begin_mark else 0
+        tail = len(row.tokens) - (max_length - begin)
+        tokens = np.concatenate([row.tokens[:begin], row.tokens[tail:]])
+        weights = np.concatenate([row.weights[:begin], row.weights[tail:]])
+        useless = not (row.weights[1:] > 0).all() and bool((weights[begin:] > 0).all())
+        weights[0] = 0.0
+    return None if useless else Tokenized(tokens, weights, row.place, row.category)
+
+
+def _failed(
+    place: Place, reason: str, sent: Sequence[int], row: Tokenized, tokenizer: PreTrainedTokenizerBase
+) -> Problem:
+    """The proof's failure, with inference's tokens and the row's around the first difference, side by side."""
+    had = row.tokens.tolist()
+    first = next((n for n, (a, b) in enumerate(zip(sent, had, strict=False)) if a != b), min(len(sent), len(had)))
+    lines = [f"{reason}", f"{'token':>6}  {'inference':<28}row"]
+    for number in range(max(0, first - 3), first + 4):
+        sides = [_shown(ids, number, tokenizer) for ids in (sent, had)]
+        lines.append(f"{number:>6}  {sides[0]:<28}{sides[1]}{'  <--' if number == first else ''}")
+    remedy = "leave the row out, or choose another template with data.template"
+    return _problem("mask", place, "\n".join(lines), remedy)
+
+
+def _shown(ids: Sequence[int], number: int, tokenizer: PreTrainedTokenizerBase) -> str:
+    return f"{ids[number]} {_text([ids[number]], tokenizer)!r}" if number < len(ids) else "-"
+
+
+def _problem(check: str, place: Place, message: str, remedy: str) -> Problem:
+    return Problem(check, "error", place, message, remedy)
