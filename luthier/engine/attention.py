@@ -11,7 +11,7 @@ Sizes: N distinct tokens, H heads, K key heads (H is a multiple of K), D head wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,14 @@ LIKE_LENGTH = 1.25
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+class Attention(Protocol):
+    """Attention of one forward pass, asked for in every layer: a tree's, or that of answers which grow."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
+        """query (R, H, N, D), key and value (R, K, N, D) -> (R, N, H, D)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +63,9 @@ class TreePlan:
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
         """query (1, H, N, D), key and value (1, K, N, D) -> (1, N, H, D)."""
         del layer
-        attention = _TreeAttention.apply if query.device.type == "cpu" else attend_masked
-        output: Tensor = attention(*(tensor[0].transpose(0, 1) for tensor in (query, key, value)), self, scale)
+        query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        on_cpu = query.device.type == "cpu"
+        output: Tensor = (_TreeAttention.apply if on_cpu else attend_masked)(query, key, value, self, scale)
         return output[None]
 
 
@@ -94,7 +103,7 @@ def _group(runs: list[Node], device: torch.device) -> Group:
 
 def _batch(tensor: Tensor, group: Group) -> Tensor:
     """(N, H, D) -> (B, H, L, D), the runs of a group."""
-    return tensor.index_select(0, group.gather).unflatten(0, (group.runs, -1)).transpose(1, 2)
+    return tensor.index_select(0, group.gather).view(group.runs, -1, *tensor.shape[1:]).transpose(1, 2)
 
 
 def _flat(tensor: Tensor, group: Group) -> Tensor:
@@ -124,9 +133,7 @@ class _TreeAttention(torch.autograd.Function):
         for node in plan.shared:
             below = slice(node.end, node.last)
             own = slice(node.start, node.end)
-            part, part_log_sum = _forward(
-                _one(query[below]), _one(key[own]), _one(value[own]), 0.0, False, scale=scale
-            )
+            part, part_log_sum = _forward(_one(query[below]), _one(key[own]), _one(value[own]), 0.0, False, scale=scale)
             seen, more = log_sum[below], part_log_sum[0].transpose(0, 1)
             merged = torch.logaddexp(seen, more)
             output[below] = (

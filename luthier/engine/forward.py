@@ -9,21 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luthier.engine.attention import NAME, TreePlan, plan
+from luthier.engine.attention import NAME, Attention, plan
 from luthier.engine.loss import Head, losses, summed_loss
 from luthier.engine.tree import Tree, lay_out
 from luthier.flow import RowScore, Tokenized, Tuned
 
-TOKENS_A_PASS = 2048
+TOKENS_A_PASS = 1024
 """Distinct tokens that go through the model at once, unless one row alone is longer (docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A tuned model, ready to train and to score.
-
-    Raises nothing by itself; `luthier.engine.serves` tells whether a model can be served exactly.
-    """
+    """A tuned model, ready to train and to score."""
 
     tuned: Tuned
 
@@ -36,7 +33,7 @@ class Engine:
         module: Any = self.tuned.model.get_output_embeddings()  # type: ignore[operator]
         return Head(module.weight, getattr(module, "bias", None))
 
-    def hidden(self, tokens: Tensor, positions: Tensor, attention: Any) -> Tensor:
+    def hidden(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N), attention being a plan."""
         model: Any = self.tuned.model
         config = model.config
@@ -51,7 +48,7 @@ class Engine:
         states: Tensor = output.last_hidden_state
         return states
 
-    def states(self, tree: Tree, attention: TreePlan | None = None) -> Tensor:
+    def states(self, tree: Tree, attention: Attention | None = None) -> Tensor:
         """The last hidden states (N, C) of a tree's tokens."""
         tokens = torch.from_numpy(tree.tokens).to(self.device)[None]
         positions = torch.from_numpy(tree.positions).to(self.device)[None]

@@ -35,7 +35,9 @@ def summed_loss(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor) ->
     The gradient is made in the same pass as the loss, so logits are computed once and kept for no one.
     For two equal logits the loss of either target is log 2 = 0.693.
     """
-    result: Tensor = _SummedLoss.apply(hidden, head.weight, head.bias, targets, weights, head.piece)
+    result: Tensor = _SummedLoss.apply(  # type: ignore[no-untyped-call]
+        hidden, head.weight, head.bias, targets, weights, head.piece
+    )
     return result
 
 

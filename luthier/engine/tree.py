@@ -5,8 +5,8 @@ Three rows `a b c d`, `a b c e` and `f g` become two nodes of leaves under a sha
     tokens     a  b  c | d | e | f  g        depth first: all descendants of a node follow it directly
     positions  0  1  2 | 3 | 3 | 0  1        counted along the way from the root
 
-A token attends to the tokens on the way from its root to itself, so each hidden state is the one that the row would have
-had alone. Packing is the case without a shared node.
+A token attends to the tokens on the way from its root to itself, so each hidden state is the one that the row would
+have had alone. Packing is the case without a shared node.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree
             paths[row].append(np.arange(start, size))
         waiting.append(len(nodes))
         nodes.append(Node(start, size, size))
-        waiting.extend(
-            (branch, common) for branch in reversed(branches) if len(rows[branch[0]].tokens) > common
-        )
+        waiting.extend((branch, common) for branch in reversed(branches) if len(rows[branch[0]].tokens) > common)
     return _with_predictions(
         rows,
         np.concatenate(tokens).astype(np.int64),
