@@ -1,0 +1,63 @@
+# Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train lock
+
+# `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
+PYTHON ?=
+ARGS ?=
+RUN := .venv/bin/python
+
+define SET_UP
+@chosen=; for python in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \
+  if "$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+  then chosen=$$python; break; fi; done; \
+if [ -z "$$chosen" ]; then \
+  echo "luthier needs Python 3.11, 3.12 or 3.13 with venv and ensurepip; tried: $(or $(PYTHON),python3.11 python3.12 python3.13 python3)" >&2; \
+  echo "  install one (Debian, Ubuntu: apt-get install python3.11-venv) or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+  exit 2; fi; \
+"$$chosen" scripts/set_up.py $(if $(PYTHON),--this-python) $(1)
+endef
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-18s%s\n' "$$target" "$$what"; done
+
+setup: ## the virtual environment and everything in it; every other target does this first
+	$(call SET_UP,)
+
+setup-bench:
+	$(call SET_UP,--bench)
+
+demo: setup ## the main job: data, base, training, tuned, targets (about 4 minutes)
+	.venv/bin/luthier demo $(ARGS)
+
+test: setup ## the quick tests (at most 12 minutes)
+	$(RUN) -m pytest -m "not long" $(ARGS)
+
+test-all: setup ## every test, the long ones too (at most 60 minutes)
+	$(RUN) -m pytest $(ARGS)
+
+check: setup ## style, types, import directions (at most 2 minutes)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -q tests/test_import_directions.py
+
+format: setup ## mend what ruff can mend
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+docs: setup ## the documentation into site/index.html
+	$(RUN) scripts/write_reference.py
+	$(RUN) -m zensical build --clean --strict
+	@echo "open site/index.html"
+
+bench-train: setup-bench ## training speed, loss and memory beside TRL (about 15 minutes)
+	$(RUN) benchmarks/train.py $(ARGS)
+
+# The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt).
+COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --no-emit-trusted-host --strip-extras --unsafe-package torch --unsafe-package pip --constraint requirements-torch.txt
+
+lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --constraint requirements.lock --output-file requirements-bench.lock requirements-bench.in
