@@ -245,7 +245,11 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The evaluation of a run: `metrics` of the tuned model, `base` of the model before tuning, on the same rows."""
+    """The evaluation of a run: `metrics` of the tuned model, `base` of the model before tuning, on the same rows.
+
+    `difference` is tuned minus base, each row compared with itself; `categories` holds the tuned model's metrics for
+    each class of rows.
+    """
 
     run: str
     data: str
@@ -253,6 +257,7 @@ class Report:
     metrics: Mapping[str, Measure]
     base: Mapping[str, Measure]
     targets: tuple[TargetResult, ...]
+    difference: Mapping[str, Measure] = field(default_factory=dict)
     categories: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
     seconds: float = 0.0
 

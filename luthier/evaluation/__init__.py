@@ -1,0 +1,1 @@
+"""What the rows' scores and answers say about a model: metrics with their uncertainty, beside base, against targets."""
