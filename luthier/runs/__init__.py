@@ -1,0 +1,7 @@
+"""The run directory: the only code that knows its file names."""
+
+from luthier.runs.checkpoints import Checkpoint
+from luthier.runs.environment import describe_environment, without_secrets
+from luthier.runs.run import LogEntry, Run, State, Status
+
+__all__ = ["Checkpoint", "LogEntry", "Run", "State", "Status", "describe_environment", "without_secrets"]

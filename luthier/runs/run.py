@@ -1,0 +1,358 @@
+"""One run's folder: every file of it is read and written here, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from math import nan
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import orjson
+
+from luthier.errors import UserError, mistake
+from luthier.flow import EvaluationLog, Measure, Report, StepLog, TargetResult
+from luthier.runs import checkpoints, whole
+from luthier.runs.checkpoints import Checkpoint
+
+State = Literal["running", "done", "stopped", "failed"]
+LogEntry = StepLog | EvaluationLog
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """run.json: `heartbeat` is when it was last written, in seconds since 1970; `best_step` is None before the first
+    evaluation."""
+
+    state: State
+    pid: int
+    heartbeat: float
+    last_step: int = 0
+    best_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder. Made by `create`, `create_numbered`, `open` or `find`.
+
+    All writing raises `UserError` where the disk is full or the folder may not be written.
+    """
+
+    folder: Path
+
+    # ------------------------------------------------------------------------------------------ making and finding
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> Run:
+        """A new run `root/name`. Raises `UserError` where it exists already or the name is no folder's name."""
+        if not re.fullmatch(r"[^\W_][\w. +-]*", name):
+            remedy = "letters, digits, and . _ + - after the first: --name my-run"
+            raise mistake(f"{name!r} cannot name a run", "name", remedy)
+        run = cls(root / name)
+        if not run._made():
+            remedy = f"go on with it: luthier train --resume {run.folder}; or take another: --name {name}-2"
+            raise mistake("a run of this name exists, and is left as it is", str(run.folder), remedy)
+        return run
+
+    @classmethod
+    def create_numbered(cls, root: Path, stem: str, method: str) -> Run:
+        """A new run `root/<stem>-<method>-<n>`, with the first number above those there are: `tickets-lora-3`."""
+        plain = re.sub(r"[^\w.+-]+", "-", stem).strip("-_.+") or "run"
+        prefix = f"{plain}-{method}-"
+        taken = [path.name.removeprefix(prefix) for path in root.glob(f"{prefix}*")]
+        number = max((int(text) for text in taken if text.isdecimal()), default=0) + 1
+        while not (run := cls(root / f"{prefix}{number}"))._made():
+            number += 1
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """The run in a folder. Raises `UserError` with the nearest runs where it is none."""
+        run = cls(path)
+        if not run._status_path.is_file():
+            raise _no_run(str(path), path.parent)
+        run.status()
+        return run
+
+    @classmethod
+    def find(cls, name: str, root: Path = Path("runs")) -> Run:
+        """A run by its folder's path, or by its name under `root`."""
+        for path in (Path(name).expanduser(), root / name):
+            if cls(path)._status_path.is_file():
+                return cls.open(path)
+        raise _no_run(name, root)
+
+    @classmethod
+    def all(cls, root: Path = Path("runs")) -> list[Run]:
+        """Every run under a folder, the newest first."""
+        paths = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        return [cls(path.parent) for path in paths]
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    # ------------------------------------------------------------------------------------------------------ status
+
+    def status(self) -> Status:
+        """run.json. Raises `UserError` where it is broken or of a later version."""
+        content = _read_json(self._status_path)
+        if not isinstance(content, dict) or content.get("version") != VERSION:
+            remedy = "take the Luthier that wrote it: pip install -U luthier"
+            raise mistake(f"is of another version than {VERSION}", str(self._status_path), remedy)
+        try:
+            return Status(**{field.name: content[field.name] for field in fields(Status)})
+        except KeyError as error:
+            raise mistake(f"holds no {error}", str(self._status_path), "copy the run's folder again") from error
+
+    def update(self, *, state: State | None = None, last_step: int | None = None, best_step: int | None = None) -> None:
+        """Write run.json anew: what is given changes; pid and heartbeat become those of now."""
+        assert state is None or state in get_args(State), state
+        given = {"state": state, "last_step": last_step, "best_step": best_step}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        self._write_status(replace(self.status(), pid=os.getpid(), heartbeat=time.time(), **changes))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process writes a run: a second one gets a `UserError`. A killed process holds nothing, and what it
+        left half-made is cleared away first."""
+        from filelock import FileLock, Timeout
+
+        with whole.to_disk(self.folder):
+            held = FileLock(self.folder / ".lock", blocking=False)
+            try:
+                held.acquire()
+            except Timeout:
+                remedy = "wait until it ends, or stop it with Ctrl-C there"
+                raise mistake(f"process {self.status().pid} is writing this run", str(self.folder), remedy) from None
+        try:
+            whole.recover(self.folder)
+            whole.recover(self._checkpoints)
+            yield
+        finally:
+            held.release()
+
+    # ---------------------------------------------------------------------------------- settings, rows, environment
+
+    @property
+    def settings_path(self) -> Path:
+        return self.folder / "settings.yaml"
+
+    def write_settings(self, text: str, provenance: Any) -> None:
+        """settings.yaml, a run file that repeats the run, and provenance.json, the same as data."""
+        whole.write_bytes(self.settings_path, text.encode())
+        whole.write_json(self.folder / "provenance.json", provenance)
+
+    def read_provenance(self) -> Any:
+        return _read_json(self.folder / "provenance.json")
+
+    def write_rows(self, account: Any) -> None:
+        """rows.json: read = kept + dropped by reason."""
+        whole.write_json(self.folder / "rows.json", account)
+
+    def read_rows(self) -> Any:
+        return _read_json(self.folder / "rows.json")
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        whole.write_json(self.folder / "environment.json", environment)
+
+    def read_environment(self) -> Any:
+        return _read_json(self.folder / "environment.json")
+
+    # --------------------------------------------------------------------------------------------------------- log
+
+    def append(self, entry: LogEntry) -> None:
+        """Add a line to log.jsonl; half a line that a killed process left is cut off first. NaN becomes null."""
+        kind = "step" if isinstance(entry, StepLog) else "evaluation"
+        line = orjson.dumps({"kind": kind} | asdict(entry), option=orjson.OPT_APPEND_NEWLINE)
+        with whole.to_disk(self._log_path), self._log_path.open("ab") as file:
+            file.truncate(_complete_bytes(self._log_path))
+            file.write(line)
+
+    def log(self) -> list[LogEntry]:
+        """The log as it was yielded; half a line at its end is left out, null becomes NaN."""
+        return [_entry(line, number, self._log_path) for number, line in enumerate(self._log_lines(), 1)]
+
+    def steps(self) -> list[StepLog]:
+        return [entry for entry in self.log() if isinstance(entry, StepLog)]
+
+    def evaluations(self) -> list[EvaluationLog]:
+        return [entry for entry in self.log() if isinstance(entry, EvaluationLog)]
+
+    def truncate_log(self, step: int) -> None:
+        """Keep the entries up to a step, so that a resumed run goes on from its checkpoint."""
+        kept = [line for line in self._log_lines() if orjson.loads(line)["step"] <= step]
+        whole.write_bytes(self._log_path, b"".join(line + b"\n" for line in kept))
+
+    # ----------------------------------------------------------------------------------------- checkpoints, weights
+
+    def save_checkpoint(self, step: int, writers: Mapping[str, Callable[[Path], None]]) -> Checkpoint:
+        """checkpoints/step-N, whole or absent: `writers` maps a name to what makes the file or folder at its path."""
+        return checkpoints.save(self._checkpoints, step, writers)
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """The checkpoint of a step, its hashes checked. Raises `UserError` where it is absent or damaged."""
+        return checkpoints.load(self._checkpoints, step)
+
+    def latest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest whole checkpoint, and a warning for each newer one that is damaged and was skipped."""
+        return checkpoints.latest(self._checkpoints)
+
+    def checkpoint_steps(self) -> list[int]:
+        return checkpoints.steps(self._checkpoints)
+
+    def prune_checkpoints(self, keep: int, best: int | None) -> list[int]:
+        """Delete all but the last `keep` checkpoints and the best; gives the steps that were deleted."""
+        with whole.to_disk(self._checkpoints):
+            return checkpoints.prune(self._checkpoints, keep, best)
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the result: PEFT's adapter files or a model folder, and the template."""
+        return self.folder / "weights"
+
+    def save_weights(self, write: Callable[[Path], None]) -> None:
+        """Replace the result by what `write(empty folder)` puts there; when that fails the old one stays."""
+        whole.write_folder(self.weights, write)
+
+    # ------------------------------------------------------------------------------------------- answers, reports
+
+    def write_answers(self, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+        """answers/<name>.jsonl, a line a row; gives its path."""
+        path = self.folder / "answers" / f"{name}.jsonl"
+        whole.write_bytes(path, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+        return path
+
+    def read_answers(self, name: str) -> list[dict[str, Any]]:
+        path = self.folder / "answers" / f"{name}.jsonl"
+        if not path.is_file():
+            raise mistake("no such answers", str(path), f"luthier evaluate {self.folder}")
+        return [orjson.loads(line) for line in path.read_bytes().split(b"\n") if line]
+
+    def write_report(self, report: Report) -> None:
+        """reports/evaluation.json."""
+        whole.write_json(self.folder / "reports" / "evaluation.json", {"version": VERSION} | asdict(report))
+
+    def read_report(self) -> Report:
+        """reports/evaluation.json. Raises `UserError` where the run was not evaluated yet."""
+        path = self.folder / "reports" / "evaluation.json"
+        if not path.is_file():
+            raise mistake("the run was not evaluated yet", str(path), f"luthier evaluate {self.folder}")
+        return _report(_read_json(path))
+
+    @property
+    def page(self) -> Path:
+        """reports/report.html, the one offline page."""
+        return self.folder / "reports" / "report.html"
+
+    def write_page(self, html: str) -> None:
+        whole.write_bytes(self.page, html.encode())
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.folder / "tensorboard"
+
+    # ------------------------------------------------------------------------------------------------------- paths
+
+    @property
+    def _status_path(self) -> Path:
+        return self.folder / "run.json"
+
+    @property
+    def _log_path(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def _made(self) -> bool:
+        """Make the folder with a status; False where something of its name exists."""
+        with whole.to_disk(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir()
+            except FileExistsError:
+                return False
+        self._write_status(Status("running", os.getpid(), time.time()))
+        return True
+
+    def _write_status(self, status: Status) -> None:
+        whole.write_json(self._status_path, {"version": VERSION} | asdict(status))
+
+    def _log_lines(self) -> list[bytes]:
+        """The complete lines of the log: none where there is no log yet."""
+        if not self._log_path.is_file():
+            return []
+        return self._log_path.read_bytes()[: _complete_bytes(self._log_path)].split(b"\n")[:-1]
+
+
+def _complete_bytes(path: Path) -> int:
+    """The length of a file up to its last line break."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
+
+
+def _entry(line: bytes, number: int, path: Path) -> LogEntry:
+    try:
+        values: dict[str, Any] = orjson.loads(line)
+        if values.pop("kind") == "step":
+            return StepLog(**_with_nan(values))
+        for name in ("row_losses", "train_losses"):
+            values[name] = [(nan if loss is None else loss, tokens) for loss, tokens in values[name]]
+        return EvaluationLog(**_with_nan(values))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        remedy = "delete that line; the checkpoints do not need it"
+        raise mistake(f"a line of the log cannot be read: {error}", f"{path}:{number}", remedy) from error
+
+
+def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: nan if value is None else value for name, value in values.items()}
+
+
+def _report(content: Any) -> Report:
+    def measures(found: Mapping[str, Any]) -> dict[str, Measure]:
+        return {name: Measure(**values) for name, values in found.items()}
+
+    values = {name: value for name, value in content.items() if name != "version"}
+    return Report(
+        **values
+        | {
+            "metrics": measures(content["metrics"]),
+            "base": measures(content["base"]),
+            "targets": tuple(TargetResult(**target) for target in content["targets"]),
+            "categories": {name: measures(found) for name, found in content["categories"].items()},
+        }
+    )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise mistake("this file of the run is missing", str(path), "copy the run's folder again") from None
+    except (OSError, ValueError) as error:
+        raise mistake(f"cannot be read: {error}", str(path), "copy the run's folder again") from error
+
+
+def _no_run(name: str, root: Path) -> UserError:
+    names = [run.name for run in Run.all(root)]
+    near = get_close_matches(Path(name).name, names, n=3, cutoff=0.5) or names[:3]
+    paths = ", ".join(str(root / other) for other in near)
+    remedy = f"did you mean: {paths}" if paths else "luthier train FILE makes one"
+    return mistake("not a run: a run is a folder with a run.json", name, remedy)
