@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -18,7 +18,10 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Text, ...], Field(strict=False)]
+PathText = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1, json_schema_extra={"format": "name"})], ...], Field(strict=False)
+]
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "tuning_method": ("auto", *mission.METHODS),
@@ -63,18 +66,18 @@ def _path(value: Any) -> Any:
     return value
 
 
-DataPath = Annotated[Text, BeforeValidator(_path, json_schema_input_type=str)]
+DataPath = Annotated[PathText, BeforeValidator(_path, json_schema_input_type=PathText)]
 
 
 class DataFile(Section):
     """A file of rows and how often its rows count."""
 
-    path: Text = Field(description="A file of rows, relative to the run file's folder.")
+    path: PathText = Field(description="A file of rows, relative to the run file's folder.")
     weight: float = Field(default=1.0, gt=0, description="How often its rows are drawn, against the other files' rows.")
 
 
 def _files(written: Any) -> Any:
-    if not isinstance(written, list):
+    if not isinstance(written, list | tuple):
         written = [written]
     return tuple({"path": file} if isinstance(file, str) else file for file in written)
 
@@ -82,7 +85,9 @@ def _files(written: Any) -> Any:
 Files = Annotated[
     tuple[DataFile, ...],
     Field(min_length=1),
-    BeforeValidator(_files, json_schema_input_type=Text | Annotated[list[Text | DataFile], Field(min_length=1)]),
+    BeforeValidator(
+        _files, json_schema_input_type=PathText | DataFile | Annotated[list[PathText | DataFile], Field(min_length=1)]
+    ),
 ]
 
 
@@ -125,16 +130,16 @@ class Data(Section):
         return {} if columns is None else columns
 
 
-def _format(form: str, *placeholders: str) -> Any:
-    """A section with a template in which each placeholder stands once and the last one is the answer."""
+def _template(form: str, *placeholders: str) -> Callable[[str], str]:
+    """A check that each placeholder stands in a template once, in this order: the answer is the last."""
 
     def check(template: str) -> str:
         wanted = " then ".join(f"{{{name}}}" for name in placeholders)
         found = re.findall(r"\{([A-Za-z_]\w*)\}", template)
         if unknown := [name for name in found if name not in placeholders]:
-            raise wrong(f"holds {{{unknown[0]}}}, which is no placeholder here", f"a {form} template takes {wanted}")
+            raise wrong(f"holds {{{unknown[0]}}}, which is no placeholder here", f"the {form} template takes {wanted}")
         if tuple(found) != placeholders:
-            raise wrong("does not hold its placeholders once each, in order", f"a {form} template takes {wanted}")
+            raise wrong("does not hold its placeholders once each, in order", f"the {form} template takes {wanted}")
         return template
 
     return check
@@ -146,7 +151,7 @@ class InstructionFormat(Section):
     template: str = Field(
         default=mission.FORMATS["instruction"], description="Text with {instruction} and then {response}, once each."
     )
-    _check = field_validator("template")(_format("instruction", "instruction", "response"))
+    _check = field_validator("template")(_template("instruction", "instruction", "response"))
 
 
 class ChatFormat(Section):
@@ -156,7 +161,7 @@ class ChatFormat(Section):
         default=mission.FORMATS["chat"],
         description="Text with {user_message} and then {assistant_response}, once each.",
     )
-    _check = field_validator("template")(_format("chat", "user_message", "assistant_response"))
+    _check = field_validator("template")(_template("chat", "user_message", "assistant_response"))
 
 
 class CompletionFormat(Section):
@@ -165,7 +170,7 @@ class CompletionFormat(Section):
     template: str = Field(
         default=mission.FORMATS["completion"], description="Text with {input} and then {output}, once each."
     )
-    _check = field_validator("template")(_format("completion", "input", "output"))
+    _check = field_validator("template")(_template("completion", "input", "output"))
 
 
 class Formats(Section):
@@ -262,12 +267,23 @@ def _targets(written: Any) -> Any:
 def _target(text: Any) -> Any:
     if isinstance(text, int | float) and not isinstance(text, bool):
         raise wrong("says no direction", f'write `"> {text}"` or `"< {text}"`')
-    if isinstance(text, str):
+    if text is not None:
         try:
-            parse_target(text)
+            parse_target(str(text))
         except ValueError as error:
-            raise wrong(str(error), f"write {EXAMPLES}, or null for no target") from None
+            raise wrong(str(error), f"write {EXAMPLES}, or `null` for no target") from None
     return text
+
+
+def _shares(targets: dict[str, str | None]) -> dict[str, str | None]:
+    """A metric that the mission gives in percent cannot pass 1."""
+    for metric, text in targets.items():
+        bound = parse_target(text).bound if text else None
+        if bound is not None and bound > 1 and metric in mission.METRICS and "%" in mission.METRICS[metric].target:
+            raise together(
+                metric, f"`{metric}: {text}` is over 1, and {metric} is a share", 'write a share, such as `"> 90%"`'
+            )
+    return targets
 
 
 class Settings(Section):
@@ -296,10 +312,11 @@ class Settings(Section):
     targets: dict[str, Annotated[str | None, BeforeValidator(_target, json_schema_input_type=str | None)]] = Field(
         default=_targets(None), description=f"What each metric should reach: {EXAMPLES}. null: no target."
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(default=0, description="Of everything random.")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(default=0, description="Of everything random.")
 
     _check_name = field_validator("name")(_name)
     _fill_targets = field_validator("targets", mode="before")(_targets)
+    _check_targets = field_validator("targets")(_shares)
 
 
 @lru_cache

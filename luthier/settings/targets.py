@@ -51,7 +51,7 @@ def parse_target(text: str) -> Target:
     if found := _NOT_WORSE.fullmatch(words):
         bound = _number(found)
         if bound < 0:
-            raise ValueError("a tolerance is 0 or more")
+            raise ValueError("has a tolerance below 0")
         return Target(text, "tolerance", None, bound)
     raise ValueError("is no target")
 
@@ -59,5 +59,5 @@ def parse_target(text: str) -> Target:
 def _number(found: re.Match[str]) -> float:
     number = float(Decimal(found["number"]) / (100 if found["percent"] else 1))
     if not isfinite(number):
-        raise ValueError("is out of a number's range")
+        raise ValueError("has a number too large")
     return number
