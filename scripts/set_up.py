@@ -199,8 +199,9 @@ def _run(stage: Stage, lock: int) -> None:
 
 
 def _last_line() -> str:
-    lines = [line for line in LOG.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip()[:100] if lines else "starting"
+    lines = [line.strip() for line in LOG.read_text(errors="replace").splitlines()]
+    news = [line for line in lines if line and not line.startswith(("WARNING", "DEPRECATION"))]
+    return news[-1][:100] if news else "starting"
 
 
 def _stamp(stage: Stage) -> Path:

@@ -1,0 +1,160 @@
+"""Writes the pages of docs/reference that come from the code: run file, commands, Python API."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "luthier" / "settings" / "run_file.schema.json"
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def main() -> None:
+    pages = {
+        "run-file.md": run_file_page(json.loads(SCHEMA.read_text(encoding="utf-8"))),
+        "commands.md": commands_page(typer.main.get_command(importlib.import_module("luthier.app.cli").app)),
+        "python.md": python_page(importlib.import_module("luthier")),
+    }
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+        print(f"wrote docs/reference/{name}")
+
+
+def run_file_page(schema: Mapping[str, Any]) -> str:
+    """A table for each section of the run file, in the schema's order: key, what it takes, default, what for."""
+    parts = [
+        "# The run file\n",
+        "Every key, what it takes and what it is when left out. A key that has `auto` is resolved when the run starts, "
+        "and printed with its value, the reason and the source of the rule. Unknown keys are mistakes.\n",
+    ]
+    for path, section in _sections(schema, schema, ""):
+        parts.append(f"## `{path}`\n" if path else "## Top level\n")
+        if section.get("description") and path:
+            parts.append(f"{_prose(section['description'])}\n")
+        parts.append("| key | takes | default | |\n|---|---|---|---|")
+        for name, value in section["properties"].items():
+            options = list(_options(schema, value))
+            if len(options) == 1 and "properties" in options[0]:
+                takes, default = "a section", "see below"
+            else:
+                takes = ", or ".join(dict.fromkeys(_takes(schema, value)))
+                written = json.dumps(value.get("default"), ensure_ascii=False)
+                default = "required" if name in section.get("required", ()) else f"`{_cell(written)}`"
+            parts.append(f"| `{name}` | {takes} | {default} | {_prose(value.get('description', ''))} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _sections(
+    schema: Mapping[str, Any], place: Mapping[str, Any], path: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield path, place
+    for name, value in place["properties"].items():
+        for option in _options(schema, value):
+            if "properties" in option:
+                yield from _sections(schema, option, f"{path}.{name}".lstrip("."))
+
+
+def _options(schema: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What may stand at a place, each without references and alternatives."""
+    if "$ref" in place:
+        yield from _options(schema, schema["$defs"][place["$ref"].rpartition("/")[2]])
+    elif "anyOf" in place:
+        for option in place["anyOf"]:
+            yield from _options(schema, option)
+    else:
+        yield place
+
+
+def _takes(schema: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[str]:
+    for option in _options(schema, place):
+        if "enum" in option or "const" in option:
+            yield " ".join(f"`{name}`" for name in option.get("enum", [option.get("const")]))
+        elif option["type"] == "array":
+            yield f"a list of ({' / '.join(dict.fromkeys(_takes(schema, option['items'])))})"
+        elif "properties" in option:
+            yield f"`{{{', '.join(option['properties'])}}}`"
+        else:
+            yield _kind(option)
+
+
+def _kind(option: Mapping[str, Any]) -> str:
+    kinds = {
+        "integer": "whole number",
+        "number": "number",
+        "string": option.get("format", "text"),
+        "boolean": "`true` `false`",
+        "null": "`null`",
+        "object": "`key: value` lines",
+    }
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {option[name]}" for name, sign in bounds.items() if name in option]
+    return " ".join([kinds[option["type"]], *limits])
+
+
+def commands_page(group: Any) -> str:
+    """Every verb with its arguments and options, as `luthier VERB --help` gives them."""
+    parts = [
+        "# The commands\n",
+        "`luthier VERB` and `python -m luthier VERB` are the same.\n",
+        "| exit code | |\n|---|---|",
+        "| 0 | done, no target missed |",
+        "| 1 | done, a target or a check missed |",
+        "| 2 | something for you to mend: the message says what, where and what to type |",
+        "| 3 | a fault of Luthier's own: the message says where the report was written |",
+        "| 130, 143 | ended by Ctrl-C or SIGTERM, with everything saved |\n",
+    ]
+    for name, command in group.commands.items():
+        if not command.hidden:
+            parts.append(f"## `luthier {name}`\n")
+            parts.append(f"{inspect.cleandoc(command.help or '').replace(chr(8), '')}\n")
+            parts.append("| | default | |\n|---|---|---|")
+            parts.extend(_parameter(parameter) for parameter in command.params)
+            parts.append("")
+    return "\n".join(parts)
+
+
+def _parameter(parameter: Any) -> str:
+    is_argument = parameter.param_type_name == "argument"
+    written = parameter.make_metavar(None) if is_argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
+    plain = (
+        parameter.default is not None and not callable(parameter.default) and parameter.default not in ((), [], False)
+    )
+    default = f"`{_cell(str(parameter.default))}`" if plain else "required" if parameter.required else ""
+    return f"| `{_cell(written)}` | {default} | {_prose(getattr(parameter, 'help', None) or '')} |"
+
+
+def python_page(package: Any) -> str:
+    """The verbs as functions: signature and docstring of every public name of the package."""
+    parts = [
+        "# From Python\n",
+        "The same verbs, with the typed objects behind the JSON. Nothing heavy is loaded before a verb is called.\n",
+    ]
+    for name in sorted(package.__all__):
+        value = getattr(package, name)
+        if callable(value):
+            parts.append(f"## `luthier.{name}`\n")
+            parts.append(f"```python\nluthier.{name}{inspect.signature(value)}\n```\n")
+            parts.append(f"{inspect.getdoc(value) or ''}\n")
+    return "\n".join(parts)
+
+
+def _prose(text: str) -> str:
+    """Text as it is, in a table's cell: `runs/<name>` is no tag."""
+    return _cell(text).replace("<", "&lt;")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()
