@@ -281,7 +281,11 @@ class Run:
                 self.folder.mkdir()
             except FileExistsError:
                 return False
-        self._write_status(Status("running", os.getpid(), time.time()))
+        try:
+            self._write_status(Status("running", os.getpid(), time.time()))
+        except BaseException:
+            self.folder.rmdir()
+            raise
         return True
 
     def _write_status(self, status: Status) -> None:
