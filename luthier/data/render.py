@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from luthier.data.templates import RenderError, Template, send
+from luthier.data.templates import RenderError, Template, send, special_marks
 from luthier.flow import Conversation, Message, Place, Problem, Rendered, Turn
 
 if TYPE_CHECKING:
@@ -207,8 +207,7 @@ def _added(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
 @lru_cache(maxsize=16)
 def _special(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
     """Finds the tokens that belong to the model alone."""
-    special = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    return _any_of((*special, *tokenizer.all_special_tokens))
+    return _any_of(special_marks(tokenizer))
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:

@@ -38,12 +38,12 @@ def tokenize(
     turns, a new row begins with that turn's prompt. With `everything` the tokens outside of answers weigh 1, a
     beginning that an earlier row had already excepted.
 
-    SmolLM2's template on system `Add.`, user `2+2?`, assistant `4`, with its real tokens:
+    SmolLM2's template on system `Add.`, user `2+2?`, assistant `4`, in its real tokens:
 
-        <|im_start|> system \n Add  . <|im_end|> \n  <|im_start|> user \n  2  + 2  ? <|im_end|> \n  <|im_start|> ...
-        1            9690 198 6988 30 2          198 1            4093 198 34 27 34 47 2         198 1
-
-    and `... assistant \n 4 <|im_end|>` are 520 9531 198 36 2: the weights are 1 on 36 and 2, 0 before.
+        <|im_start|> system \n  Add  .  <|im_end|> \n   1 9690 198  7684 30  2 198
+        <|im_start|> user \n  2 + 2 ?  <|im_end|> \n   1 4093 198  34 27 34 47  2 198
+        <|im_start|> ass istant \n                     1 520 9531 198
+        4 <|im_end|>                                   36 2   with the weights 1 1, all before have 0
     """
     return next(tokenize_all((rendered,), tokenizer, train_on))
 
@@ -134,7 +134,7 @@ def prove(
         if not np.array_equal(row.weights, weights):
             place = int(np.flatnonzero(row.weights != weights)[0])
             reason = f"token {place} has the weight {row.weights[place]:g} and should have {weights[place]:g}"
-            return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer)
+            return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer, place)
         if _begins_twice(row.tokens, tokenizer):
             return _two_begin_marks(rendered.place, tokenizer)
     return None
@@ -145,57 +145,53 @@ TooLong = Literal["stop", "drop", "cut_start", "cut_end"]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A row made shorter: `tokens` and `trained_tokens` are how many of each it lost."""
+    """A row of the data made shorter: `tokens` and `trained_tokens` are how many of each it lost."""
 
     place: Place
+    category: str | None
     tokens: int
     trained_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Rows after `fit`: each row that went in is in `kept` or in `problems`; `cuts` lists the kept ones that lost
-    tokens. `problems` are errors under `stop` and where a cut leaves nothing to learn, warnings under `drop`."""
+    """Rows after `fit`. Each row of the data went into `kept`, there perhaps also into `cuts`, or into `dropped`, there
+    by its first tokenized row and with a problem: a warning under `drop`, else an error."""
 
     kept: tuple[Tokenized, ...]
+    dropped: tuple[Tokenized, ...]
     problems: tuple[Problem, ...]
     cuts: tuple[Cut, ...]
 
 
-def fit(tokenized: Iterable[Tokenized], max_length: int, too_long: TooLong, begin_mark: int | None = None) -> Fitted:
-    """Rows of at most `max_length` tokens, by the setting `data.too_long`.
+def fit(
+    tokenized: Iterable[tuple[Tokenized, ...]], max_length: int, too_long: TooLong, begin_mark: int | None = None
+) -> Fitted:
+    """Rows of at most `max_length` tokens, by the setting `data.too_long`; a tuple holds what `tokenize` made of a row
+    of the data, and stays or goes as a whole.
 
     `cut_start` keeps the end of a row and, where the row begins with `begin_mark` (the tokenizer's `bos_token_id`),
     that mark; a row of which it would leave no prompt is a problem. `cut_end` keeps the beginning; a row of which it
     would leave no trained token is a problem.
     """
-    kept, problems, cuts = [], [], []
-    for row in tokenized:
-        if len(row.tokens) <= max_length:
-            kept.append(row)
+    kept: list[Tokenized] = []
+    dropped, problems, cuts = [], [], []
+    for rows in tokenized:
+        longest = max(len(row.tokens) for row in rows)
+        if longest <= max_length:
+            kept += rows
             continue
-        excess = f"the row has {len(row.tokens)} tokens, data.max_length is {max_length}"
-        if too_long == "stop":
-            remedy = (
-                f"write `data.max_length: {len(row.tokens)}` if the model can read as much, "
-                "or `data.too_long: drop`, `cut_start` or `cut_end`"
-            )
-            problems.append(Problem("too_long", "error", row.place, excess, remedy))
+        fitting = [_cut(row, max_length, too_long, begin_mark) for row in rows] if too_long in _LOST else [None]
+        whole = [row for row in fitting if row is not None]
+        if len(whole) < len(fitting):
+            dropped.append(rows[0])
+            problems.append(_too_long(rows[0].place, longest, max_length, too_long))
             continue
-        if too_long == "drop":
-            problems.append(Problem("too_long", "warning", row.place, f"{excess}: left out", "shorten the row"))
-            continue
-        cut = _cut(row, max_length, too_long, begin_mark)
-        if cut is None:
-            lost = "its prompt" if too_long == "cut_start" else "all of its answer"
-            remedy = f"write `data.max_length: {len(row.tokens)}`, or `data.too_long: drop`"
-            message = f"{excess}, and `{too_long}` would cut {lost} away"
-            problems.append(Problem("too_long", "error", row.place, message, remedy))
-            continue
-        kept.append(cut)
-        lost_trained = row.trained_tokens - cut.trained_tokens
-        cuts.append(Cut(row.place, len(row.tokens) - len(cut.tokens), lost_trained))
-    return Fitted(tuple(kept), tuple(problems), tuple(cuts))
+        kept += whole
+        tokens = sum(len(row.tokens) for row in rows) - sum(len(row.tokens) for row in whole)
+        trained = sum(row.trained_tokens for row in rows) - sum(row.trained_tokens for row in whole)
+        cuts.append(Cut(rows[0].place, rows[0].category, tokens, trained))
+    return Fitted(tuple(kept), tuple(dropped), tuple(problems), tuple(cuts))
 
 
 def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
@@ -255,9 +251,14 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[
     """The tokens of each text as it stands, marks typed in it included."""
     if not texts:
         return []
+    if tokenizer.is_fast:
+        # The tokenizer without transformers' wrapping, which takes as long again for short texts.
+        backend = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
     # verbose=False: a text longer than the model's context is counted and said by `fit`.
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)
-    return [list(ids) for ids in encoded["input_ids"]]
+    return list(tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
@@ -315,31 +316,55 @@ def _two_begin_marks(place: Place, tokenizer: PreTrainedTokenizerBase) -> Proble
     return _problem("begin_mark", place, message, "take the mark out of the row's text, or out of the template")
 
 
+_LOST = {"cut_start": "its prompt", "cut_end": "its whole answer"}
+"""What a row must not lose by a cut."""
+
+
+def _too_long(place: Place, length: int, max_length: int, too_long: TooLong) -> Problem:
+    excess = f"the row has {length} tokens, data.max_length is {max_length}"
+    longer = f"write `data.max_length: {length}` if the model can read as much"
+    if too_long == "drop":
+        return Problem("too_long", "warning", place, f"{excess}: left out", longer)
+    if too_long == "stop":
+        return _problem("too_long", place, excess, f"{longer}, or `data.too_long: drop`, `cut_start` or `cut_end`")
+    lost = f"{excess}, and `{too_long}` would cut {_LOST[too_long]} away"
+    return _problem("too_long", place, lost, f"{longer}, or `data.too_long: drop`")
+
+
 def _cut(row: Tokenized, max_length: int, too_long: TooLong, begin_mark: int | None) -> Tokenized | None:
     """The row cut to the length; None where nothing would be left to learn."""
-    if too_long == "cut_end":
-        tokens, weights = row.tokens[:max_length].copy(), row.weights[:max_length].copy()
-        useless = not weights.any()
-    else:
-        begin = 1 if row.tokens[0] == begin_mark else 0
-        tail = len(row.tokens) - (max_length - begin)
-        tokens = np.concatenate([row.tokens[:begin], row.tokens[tail:]])
-        weights = np.concatenate([row.weights[:begin], row.weights[tail:]])
-        useless = not (row.weights[1:] > 0).all() and bool((weights[begin:] > 0).all())
-        weights[0] = 0.0
+    if len(row.tokens) <= max_length:
+        return row
+    begin = 1 if too_long == "cut_start" and row.tokens[0] == begin_mark else 0
+    start = len(row.tokens) - (max_length - begin) if too_long == "cut_start" else 0
+    places = np.r_[0:begin, start : start + max_length - begin]
+    tokens, weights = row.tokens[places], row.weights[places]
+    had_prompt = bool((row.weights[1:] == 0).any())
+    useless = not weights[1:].any() or (too_long == "cut_start" and had_prompt and bool((weights[begin:] > 0).all()))
+    weights[0] = 0.0
     return None if useless else Tokenized(tokens, weights, row.place, row.category)
 
 
 def _failed(
-    place: Place, reason: str, sent: Sequence[int], row: Tokenized, tokenizer: PreTrainedTokenizerBase
+    place: Place,
+    reason: str,
+    sent: Sequence[int],
+    row: Tokenized,
+    tokenizer: PreTrainedTokenizerBase,
+    first: int | None = None,
 ) -> Problem:
-    """The proof's failure, with inference's tokens and the row's around the first difference, side by side."""
+    """The proof's failure, with inference's tokens and the row's side by side around token `first`, by default the
+    first one that differs."""
     had = row.tokens.tolist()
-    first = next((n for n, (a, b) in enumerate(zip(sent, had, strict=False)) if a != b), min(len(sent), len(had)))
-    lines = [f"{reason}", f"{'token':>6}  {'inference':<28}row"]
-    for number in range(max(0, first - 3), first + 4):
-        sides = [_shown(ids, number, tokenizer) for ids in (sent, had)]
-        lines.append(f"{number:>6}  {sides[0]:<28}{sides[1]}{'  <--' if number == first else ''}")
+    if first is None:
+        differing = (n for n, (a, b) in enumerate(zip(sent, had, strict=False)) if a != b)
+        first = next(differing, min(len(sent), len(had)))
+    lines = [reason, f"{'token':>7}  {'inference':<28}the row, with its weight"]
+    for number in range(max(0, first - 3), min(first + 4, max(len(sent), len(had)))):
+        weight = f"  {row.weights[number]:g}" if number < len(had) else ""
+        arrow = ">" if number == first else " "
+        expected, found = (_shown(ids, number, tokenizer) for ids in (sent, had))
+        lines.append(f"{arrow}{number:>6}  {expected:<28}{found}{weight}")
     remedy = "leave the row out, or choose another template with data.template"
     return _problem("mask", place, "\n".join(lines), remedy)
 

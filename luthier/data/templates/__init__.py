@@ -84,7 +84,7 @@ def send(
     plain = [{"role": message.role, "content": message.content} for message in messages]
     try:
         return _compiled(template.text).render(
-            messages=plain, add_generation_prompt=ask, tools=None, documents=None, **tokenizer.special_tokens_map
+            messages=plain, add_generation_prompt=ask, tools=None, documents=None, **_marks(tokenizer)
         )
     except RecursionError:
         raise RenderError("it calls itself without an end") from None
@@ -94,6 +94,18 @@ def send(
         # A template is somebody's program: beside its own refusals it fails like any Python code.
         lack = ", as templates made only for rows with tools do" if "tools" in template.text else ""
         raise RenderError(f"it fails on these messages{lack} ({error or type(error).__name__})") from error
+
+
+def special_marks(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """The texts of the tokens that belong to the model alone: what a person types never means one of them."""
+    added = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return added | {str(token) for token in tokenizer.all_special_tokens}
+
+
+@lru_cache(maxsize=16)
+def _marks(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """`{"bos_token": "<s>", "eos_token": "</s>", ...}`, which templates know by these names."""
+    return dict(tokenizer.special_tokens_map)
 
 
 class _Generation(jinja2.ext.Extension):

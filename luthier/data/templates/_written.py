@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from luthier.data.templates import special_marks
 from luthier.errors import Mistake, UserError, mistake
 
 if TYPE_CHECKING:
@@ -34,37 +35,37 @@ def chat_template(
     """
     text = text.removesuffix("\n")
     before, between, behind = _parts(form, text, question, answer)
-    turn_end = "" if any(mark in behind for mark in tokenizer.all_special_tokens) else " + eos_token"
-    if turn_end and not tokenizer.eos_token:
+    mark = [] if any(mark in behind for mark in special_marks(tokenizer)) else ["eos_token"]
+    if mark and not tokenizer.eos_token:
         raise mistake(
             "this model's tokenizer names no end mark, so a model would never learn to stop",
             "model",
             f"add `eos_token` to its tokenizer_config.json, or write the mark behind {{{answer}}} in the template",
         )
-    name = f"formats.{form}"
     opening = _begin(tokenizer)
-    begin = f"{{{{ {_quoted(opening)} }}}}" if opening and not text.startswith(opening) else ""
+    begin = "" if text.startswith(opening) else _says(_quoted(opening))
+    name = f"formats.{form}"
     if system is None:
-        refusal = f"{name} has no place for a system message; move its text to the input, or use data.template: model"
-        system_part = f"{{{{ raise_exception({_quoted(refusal)}) }}}}"
+        system_part = _refuses(
+            f"{name} has no place for a system message; move its text to the input, or use data.template: model"
+        )
     else:
-        system_part = f"{{{{ {_quoted(system[0])} + message.content + {_quoted(system[1])} }}}}"
+        system_part = _says(_quoted(system[0]), "message.content", _quoted(system[1]))
     order = f"{name} wants a user's and an assistant's message in turn, and a system message only before them"
     tools = f"{name} has no place for tools; use data.template: model with a model whose chat template knows tools"
     return (
-        f"{{% if tools %}}{{{{ raise_exception({_quoted(tools)}) }}}}{{% endif %}}"
+        f"{{% if tools %}}{_refuses(tools)}{{% endif %}}"
         f"{begin}"
         "{% set ns = namespace(asked=false) %}"
         "{% for message in messages %}"
         f"{{% if message.role == 'system' and loop.first %}}{system_part}"
         "{% elif message.role == 'user' and not ns.asked %}"
-        f"{{% set ns.asked = true %}}{{{{ {_quoted(before)} + message.content }}}}"
+        f"{{% set ns.asked = true %}}{_says(_quoted(before), 'message.content')}"
         "{% elif message.role == 'assistant' and ns.asked %}"
-        "{% set ns.asked = false %}"
-        f"{{{{ {_quoted(between)} + message.content + {_quoted(behind)}{turn_end} }}}}"
-        f"{{% else %}}{{{{ raise_exception({_quoted(order)}) }}}}{{% endif %}}"
+        f"{{% set ns.asked = false %}}{_says(_quoted(between), 'message.content', _quoted(behind), *mark)}"
+        f"{{% else %}}{_refuses(order)}{{% endif %}}"
         "{% endfor %}"
-        f"{{% if add_generation_prompt and ns.asked %}}{{{{ {_quoted(between)} }}}}{{% endif %}}"
+        f"{{% if add_generation_prompt and ns.asked %}}{_says(_quoted(between))}{{% endif %}}"
     )
 
 
@@ -86,7 +87,7 @@ def _parts(form: str, text: str, question: str, answer: str) -> tuple[str, str, 
         mistakes.append(Mistake(f"it holds {{{name}}}, which is none of its placeholders", where, remedy))
     if not mistakes and text.index(f"{{{answer}}}") < text.index(f"{{{question}}}"):
         mistakes.append(
-            Mistake(f"{{{answer}}} stands before {{{question}}}", where, "put the answer behind the question")
+            Mistake(f"{{{answer}}} stands before {{{question}}}", where, "put it behind the question")
         )
     if mistakes:
         raise UserError(mistakes)
@@ -108,3 +109,14 @@ def _begin(tokenizer: PreTrainedTokenizerBase) -> str:
 def _quoted(text: str) -> str:
     """The text as a Jinja string. JSON's escapes are Jinja's too; letters beyond ASCII stay as they are."""
     return json.dumps(text, ensure_ascii=False)
+
+
+def _says(*expressions: str) -> str:
+    """Jinja that writes the expressions one after the other, without those that are an empty text."""
+    said = [expression for expression in expressions if expression != '""']
+    return f"{{{{ {' + '.join(said)} }}}}" if said else ""
+
+
+def _refuses(reason: str) -> str:
+    """Jinja that fails with the reason."""
+    return f"{{{{ raise_exception({_quoted(reason)}) }}}}"
