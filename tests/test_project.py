@@ -40,7 +40,7 @@ def pinned(lock: str) -> dict[str, str]:
 
 def imported_packages(folder: str) -> dict[str, str]:
     """Top-level names imported by a folder's files, lazily or not, and a file that does so."""
-    found = {}
+    found: dict[str, str] = {}
     for file in sorted((ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
