@@ -155,10 +155,10 @@ class _Walk:
             value = tuple(self.entry(item) for item in node.value)
         else:
             assert isinstance(node, ScalarNode)
-            whole = node.value.encode("utf-8", "replace").decode()
-            if whole != node.value:
+            whole = node.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins JSON's pairs
+            if whole.count("\ufffd") > node.value.count("\ufffd"):
                 self.mistakes.append(Mistake("holds half a character", origin.where, "write the character itself"))
-                node.value = whole
+            node.value = whole
             value = self.scalar(node)
         written = ""
         if isinstance(node, ScalarNode):

@@ -44,8 +44,8 @@ FILES: dict[str, str | bytes] = {
     "keys out of line": "data:\n    train: a.jsonl\n  test: b.jsonl\n",
     "a key without a colon": "seed: 1\nname\nmodel: x\n",
     "two documents": "seed: 1\n---\nseed: 2\n",
-    "nested too deeply": "name: " + "[" * 1000 + "]" * 1000,
-    "a value that is missing": "name: [a, ]]\nmodel: [",
+    "nested too deeply": "name: " + "[" * 600 + "]" * 600,
+    "a value that is missing": "model: [",
     "a list that holds itself": "name: &a [*a]\n",
     "an unknown tag": "name: !!python/object:os.system x\n",
     "a tag that does not fit": "seed: !!int x\n",
@@ -69,7 +69,8 @@ FILES: dict[str, str | bytes] = {
     ),
     "Axolotl": (
         "base_model: m\nadapter: lora\nload_in_4bit: true\ndatasets:\n  - path: d\n"
-        "val_set_size: 0.1\nsequence_len: 512\nlora_r: 8\nlora_alpha: 16\nlora_dropout: 0.05\nlora_target_linear: true\nmicro_batch_size: 1\nnum_epochs: 1\n"
+        "val_set_size: 0.1\nsequence_len: 512\nlora_r: 8\n"
+        "lora_alpha: 16\nlora_dropout: 0.05\nlora_target_linear: true\nmicro_batch_size: 1\nnum_epochs: 1\n"
         "lr: 1e-4\nwarmup_steps: 10\nevals_per_epoch: 4\nsample_packing: true\nfp16: true\n"
     ),
     "OpenAI": "hyperparameters: {n_epochs: 3, learning_rate_multiplier: 2}\ntraining_file: d\nsuffix: x\n",
