@@ -56,10 +56,13 @@ def tokenize_all(
     while batch := list(islice(stream, BATCH_ROWS)):
         turns = [turn for row in batch for turn in row.turns]
         prompts = iter(_ids([turn.prompt for turn in turns], tokenizer))
-        answers = iter(_answer_ids([turn.answer for turn in turns], tokenizer))
+        answers = _answer_ids([turn.answer for turn in turns], tokenizer)
+        lost = iter(_lost([turn.answer for turn in turns], answers, tokenizer))
+        pieces = zip(turns, prompts, answers, strict=True)
         for row in batch:
-            pairs = [(turn, next(prompts), next(answers)) for turn in row.turns]
-            yield _rows(row, pairs, tokenizer, train_on)
+            letters = "".join(next(lost) for _ in row.turns)
+            pairs = list(islice(pieces, len(row.turns)))
+            yield _unwritable(row.place, letters) if letters else _rows(row, pairs, tokenizer, train_on)
 
 
 def question(conversation: Conversation, template: Template, tokenizer: PreTrainedTokenizerBase) -> Question | Problem:
@@ -119,7 +122,8 @@ def prove(
         found = next((number for number in range(current, len(rows)) if _begins(rows[number], sent)), None)
         if found is None:
             reason = "inference sends other tokens than the row has"
-            return _failed(rendered.place, reason, sent, rows[current], tokenizer)
+            nothing = Tokenized(np.empty(0, np.int32), np.empty(0, np.float32), rendered.place)
+            return _failed(rendered.place, reason, sent, rows[current] if rows else nothing, tokenizer)
         current, row = found, rows[found]
         emitted = row.tokens[len(sent) :].tolist()
         length = next((number for number, token in enumerate(emitted) if token in stop_set), None)
@@ -227,9 +231,6 @@ def _rows(
     for turn, prompt, answer in pairs:
         if not prompt:
             return _problem("empty_prompt", row.place, "nothing stands before the answer", "give the row an input")
-        if tokenizer.unk_token_id in answer:
-            lost = "the tokenizer has no tokens for some letters of the answer"
-            return _problem("unknown_token", row.place, lost, "write the answer without them, or take another model")
         if prompt[: len(tokens)] != tokens:
             rows.append(_row(row, tokens, weights))
             seen = next((n for n, (a, b) in enumerate(zip(tokens, prompt, strict=False)) if a != b), len(prompt))
@@ -273,6 +274,21 @@ def _answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> l
         ids[len(before) :] if ids[: len(before)] == before else _ids([answer], tokenizer)[0]
         for ids, answer in zip(led, answers, strict=True)
     ]
+
+
+def _lost(answers: Sequence[str], ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The letters of each answer for which the vocabulary has no tokens: it leaves them out without a word, or writes
+    one mark for them all. SmolLM2's lacks some bytes, and with them the letters from U+40000 on."""
+    read = tokenizer.batch_decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return [
+        "" if text == answer else "".join(sorted(set(normalize("NFKC", answer)) - set(normalize("NFKC", text)) - {" "}))
+        for text, answer in zip(read, answers, strict=True)
+    ]
+
+
+def _unwritable(place: Place, letters: str) -> Problem:
+    message = f"the model's vocabulary has no tokens for {letters!r}, which stands in an answer"
+    return _problem("unknown_letter", place, message, "write the answer without, or take another model")
 
 
 @lru_cache(maxsize=16)

@@ -122,7 +122,9 @@ def test_two_pairs_are_proven_or_refused_with_a_reason(name: str, real_data: Pat
 
 
 def test_every_template_at_hand_is_in_the_table(real_data: Path) -> None:
-    assert {file.name.removesuffix(".jinja") for file in (real_data / "chat_templates").glob("*.jinja")} == set(EXPECTED)
+    assert {file.name.removesuffix(".jinja") for file in (real_data / "chat_templates").glob("*.jinja")} == set(
+        EXPECTED
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, expected in EXPECTED.items() if not isinstance(expected, str)])
@@ -163,9 +165,7 @@ def test_thoughts_in_an_answer_go_on_where_the_prompt_stops(name: str, answer: s
 
 def test_a_template_that_drops_part_of_an_answer_is_refused(real_data: Path) -> None:
     template, tokenizer = under(real_data, "deepseek-ai-DeepSeek-V3.1")
-    rendered = render(
-        chat(Message("user", "2+2?"), Message("assistant", "<think>Add.</think>4.")), template, tokenizer
-    )
+    rendered = render(chat(Message("user", "2+2?"), Message("assistant", "<think>Add.</think>4.")), template, tokenizer)
     assert isinstance(rendered, Problem)
     assert str(rendered.place) == "chats.jsonl:7"
     assert rendered.message == (

@@ -71,9 +71,7 @@ def test_the_missions_templates_ask_up_to_the_answer_and_end_right_behind_it(
 def test_pairs_follow_each_other_with_only_the_end_mark_between(tokenizer: Any) -> None:
     template = load("chat", FORMATS, tokenizer)
     more = (*PAIR, Message("user", "3+3?"))
-    assert send(more, template, tokenizer) == (
-        "<|user|>\n2+2?\n<|assistant|>\n4</s><|user|>\n3+3?\n<|assistant|>\n"
-    )
+    assert send(more, template, tokenizer) == ("<|user|>\n2+2?\n<|assistant|>\n4</s><|user|>\n3+3?\n<|assistant|>\n")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +175,7 @@ def test_a_model_without_a_chat_template_says_what_to_write(tokenizer: Any) -> N
 def test_a_broken_chat_template_says_its_line() -> None:
     tokenizer = byte_tokenizer()
     tokenizer.chat_template = "{% for m in messages %}\n{{ m.content }\n{% endfor %}"
-    with pytest.raises(UserError, match="no valid Jinja.*its line 2"):
+    with pytest.raises(UserError, match=r"no valid Jinja.*its line 2"):
         load("model", FORMATS, tokenizer)
 
 

@@ -86,9 +86,7 @@ def _parts(form: str, text: str, question: str, answer: str) -> tuple[str, str, 
             remedy = "leave it out: a row's input stands under its instruction, after an empty line"
         mistakes.append(Mistake(f"it holds {{{name}}}, which is none of its placeholders", where, remedy))
     if not mistakes and text.index(f"{{{answer}}}") < text.index(f"{{{question}}}"):
-        mistakes.append(
-            Mistake(f"{{{answer}}} stands before {{{question}}}", where, "put it behind the question")
-        )
+        mistakes.append(Mistake(f"{{{answer}}} stands before {{{question}}}", where, "put it behind the question"))
     if mistakes:
         raise UserError(mistakes)
     before, _, rest = text.partition(f"{{{question}}}")
