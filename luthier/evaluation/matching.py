@@ -27,7 +27,7 @@ def normalized(text: str) -> str:
 
     `normalized(" The  Refund\\n desk. ")` is `"the refund desk"`.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize("NFKC", text).casefold()
     collapsed = _SPACES.sub(" ", folded).strip()
     return collapsed.rstrip(" .。") or collapsed
 

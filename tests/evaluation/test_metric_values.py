@@ -106,6 +106,15 @@ def test_long_free_answers_have_no_accuracy(tokens: int, wanted: str, category: 
         assert found.reason.startswith("long free answers (median 33 tokens, over 32, no category)") != measured
 
 
+def test_long_answers_are_compared_where_most_of_them_are_json() -> None:
+    scores = [RowScore(1.0, 50, 0)] * 2
+    text, data = (sample(scores, [wanted] * 2, wanted) for wanted in ("free text", "[1]"))
+    for first, second in ((text, data), (data, text)):
+        questions = [*first.questions, *first.questions, *second.questions]
+        found = measure("accuracy", Sample(questions, [Answer("", 1, True)] * 6, scores * 3))
+        assert (found.value is None) == (first is text)
+
+
 def test_the_difference_of_accuracy_names_the_rows_that_decide() -> None:
     tuned = sample(said=["billing"] * 8 + ["no"] * 2)
     base = sample(said=["no"] * 7 + ["billing"] * 2 + ["no"])

@@ -34,6 +34,24 @@ def test_the_interval_equals_scipys_on_the_same_resamples() -> None:
     assert ours.high == pytest.approx(theirs.high, abs=1e-9)
 
 
+def test_the_tails_of_a_small_sample_are_expanded() -> None:
+    # t at 11 degrees of freedom is 2.200985, times sqrt(12 / 11) = 2.298838: 0.010757 lies beyond it, not 0.025
+    columns = np.column_stack([LOSSES, np.ones(12)])
+    distribution = resampled_totals(columns, np.random.default_rng(0))[:, 0] / 12
+    wanted = accelerated(distribution, LOSSES.mean(), (LOSSES.sum() - LOSSES) / 11, tail=0.0107569)
+    found = mean_interval(LOSSES, np.random.default_rng(0))
+    assert found is not None
+    assert [found.low, found.high] == pytest.approx([wanted.low, wanted.high], abs=1e-4)
+
+
+def test_an_estimate_beyond_all_resamples_still_gets_the_nearest_ends() -> None:
+    distribution, one_rules = np.linspace(1, 2, 101), np.array([10.0] + [11.0] * 999)
+    assert accelerated(distribution, 3.0, one_rules, tail=1e-6).high == pytest.approx(2.0)
+    assert accelerated(distribution, 0.0, -one_rules, tail=1e-6).low == pytest.approx(1.0)
+    assert accelerated(distribution, 0.0, one_rules, tail=1e-6).low == pytest.approx(1.0)
+    assert accelerated(distribution, 3.0, np.ones(5), tail=0.025).low > 1.0
+
+
 def test_each_resample_draws_as_many_rows_as_there_are_whole() -> None:
     columns = np.column_stack([np.ones(50), 3 * np.ones(50)])
     totals = resampled_totals(columns, np.random.default_rng(0), resamples=7)

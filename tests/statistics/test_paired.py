@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from luthier.statistics import Interval, mcnemar, share_difference
+from luthier.statistics import Interval, mcnemar, share_difference, wilson
 
 
 def test_mcnemar_is_the_two_sided_chance_of_the_split() -> None:
@@ -24,6 +24,15 @@ def test_mcnemar_equals_scipys_binomial_test(one: int, other: int) -> None:
 def test_the_difference_of_newcombes_own_example_is_his() -> None:
     found = share_difference(both=36, only_first=12, only_second=2, neither=0)
     assert [found.low, found.high] == pytest.approx([0.0569, 0.3404], abs=5e-5)
+
+
+def test_the_correlation_of_the_models_is_taken_half_a_count_a_row_smaller() -> None:
+    # 20 * 8 - 9 * 3 = 133, less 40 / 2 is 113; the margins are 29 right, 11 wrong and 23 right, 17 wrong
+    correlation = 113 / (29 * 11 * 23 * 17) ** 0.5
+    first, second = wilson(29, 40), wilson(23, 40)
+    mine, other = 29 / 40 - first.low, second.high - 23 / 40
+    found = share_difference(both=20, only_first=9, only_second=3, neither=8)
+    assert found.low == pytest.approx(6 / 40 - (mine**2 - 2 * correlation * mine * other + other**2) ** 0.5)
 
 
 def test_swapping_the_models_mirrors_the_interval() -> None:
