@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -23,12 +24,12 @@ def names(folder: str) -> list[str]:
         for file in Path(place).glob("*.py")
         if not file.stem.startswith("_")
     }
-    return sorted(own | {entry.name for entry in entry_points(group=folder)})
+    return sorted(own | {entry.name for entry in _outside(folder)})
 
 
 def load(folder: str, name: str) -> ModuleType:
     """The module of one plug-in. Raises `UserError` with the names that exist."""
-    for entry in entry_points(group=folder):
+    for entry in _outside(folder):
         if entry.name == name:
             module = entry.load()
             assert isinstance(module, ModuleType), f"the entry point {name} in {folder} must name a module"
@@ -37,3 +38,8 @@ def load(folder: str, name: str) -> ModuleType:
         kind = folder.rpartition(".")[2]
         raise mistake(f"{name!r} is none of the {kind}", remedy=f"one of: {', '.join(names(folder))}")
     return import_module(f"{folder}.{name}")
+
+
+@cache  # reading the metadata of every installed package takes 20 ms
+def _outside(folder: str) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=folder))
