@@ -13,6 +13,8 @@ from pathlib import Path
 from luthier.errors import UserError, mistake
 
 MANIFEST = "manifest.json"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def home() -> Path:
@@ -55,7 +57,9 @@ def keep(name: str, make: Callable[[Path], None]) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
     except OSError as error:
-        raise _cannot_write(root, error) from error
+        if error.errno in _FULL | _CLOSED:
+            raise _cannot_write(root, error) from error
+        raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
@@ -88,8 +92,8 @@ def _whole(folder: Path) -> bool:
 
 
 def _cannot_write(root: Path, error: OSError) -> UserError:
-    if error.errno == errno.ENOSPC:
+    if error.errno in _FULL:
         reason, remedy = "the disk is full", "free some space, or export LUTHIER_HOME=/a/folder/with/space"
     else:
-        reason, remedy = (error.strerror or str(error)), "export LUTHIER_HOME=/a/folder/you/may/write"
-    return mistake(f"the model cache cannot be written: {reason}", str(root), remedy)
+        reason, remedy = "it may not be written", "export LUTHIER_HOME=/a/folder/you/may/write"
+    return mistake(f"the model cannot be kept: {reason}", str(root), remedy)

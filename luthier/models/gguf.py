@@ -45,8 +45,10 @@ def convert(file: Path, folder: Path) -> None:
     _check_magic(file)
     metadata = _metadata(file)
     with quiet():
-        tokenizer = _tokenizer(file, metadata)
-        model = _model(file)
+        try:
+            tokenizer, model = _tokenizer(file, metadata), _model(file)
+        except (ValueError, NotImplementedError, KeyError) as error:
+            raise mistake(f"this GGUF file cannot be converted: {error}", str(file), _FOLDER_REMEDY) from error
         stops = [model.config.eos_token_id, *(tokenizer.convert_tokens_to_ids(mark) for mark in _END_MARKS)]
         known = tokenizer.get_vocab().values()
         model.generation_config.eos_token_id = [*dict.fromkeys(stop for stop in stops if stop in known)]

@@ -52,8 +52,9 @@ def folder_of(name: str, say: Callable[[str], None]) -> Path:
         raise mistake("the hub has no such model, or not for you", name, remedy) from error
     except (HfHubHTTPError, OSError, ConnectionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        remedy = f"with a network: hf download {name}; or without one: model: smollm2-135m-instruct"
-        raise mistake(f"could not be fetched from the hub: {reason}", name, remedy) from error
+        raise mistake(
+            f"could not be fetched from the hub: {reason}", name, f"with a network: hf download {name}"
+        ) from error
     model_folder.check(folder)
     return folder
 

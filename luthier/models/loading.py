@@ -57,6 +57,7 @@ def load_model(source: Source, dtype: torch.dtype, attention: str = "sdpa") -> A
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are listed, and refused below
         )
     _refuse_gaps(source, loaded)
     return model

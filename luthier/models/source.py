@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -48,13 +48,14 @@ class KnownModel:
 def resolve(name: str, say: Callable[[str], None] = lambda text: None) -> Source:
     """The model of that name, on this machine when it returns: fetched and converted first where need be.
 
+    A packaged name goes before a folder of that name (write ./name for the folder), a folder before the hub.
     `say` gets a line before anything slow. Where everything is local, no network call is made. Raises `UserError` for
     an unknown name, for what cannot be fetched, and for a folder that is not whole.
     """
     if name in packaged.PACKAGED:
         return Source(name, "packaged", packaged.folder_of(packaged.PACKAGED[name], say))
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _local(name, path.resolve(), say)
     if path.is_file():
         if path.suffix != ".gguf":
@@ -123,11 +124,10 @@ def _from_hub(name: str, say: Callable[[str], None]) -> Source:
         return Source(name, "hub", hub.folder_of(name, say))
     except UserError as error:
         near = _near(name)
-        if not near:
+        if near is None or len(error.mistakes) > 1:
             raise
-        raise UserError(
-            [*error.mistakes, *mistake(f"on this machine: {near}", name, f"model: {near}").mistakes]
-        ) from error
+        (only,) = error.mistakes
+        raise UserError(replace(only, remedy=f"{only.remedy}; or, on this machine: model: {near}")) from error
 
 
 def _unknown(name: str) -> UserError:
