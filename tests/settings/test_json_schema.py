@@ -93,7 +93,8 @@ def test_every_setting_has_a_description() -> None:
 
     def bare(place: Any, path: str) -> Iterator[str]:
         for name, inner in place.get("properties", {}).items():
-            if not inner.get("description"):
+            section = schema["$defs"].get(inner.get("$ref", "").rpartition("/")[2], {})
+            if not inner.get("description", section.get("description")):
                 yield f"{path}.{name}"
 
     places = {"": schema, **schema["$defs"]}
