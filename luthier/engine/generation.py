@@ -89,6 +89,16 @@ def answers(
         model.train(was_training)
 
 
+def grow(engine: Engine, question: Question, stops: Sequence[int], limit: int) -> Iterator[int]:
+    """The tokens of the greedy answer to one question as they come, the stop left out; at most `limit`."""
+    row = Tokenized(question.tokens, _last(len(question.tokens)), question.place)
+    with torch.no_grad():
+        for _, token in _steps(engine, [row], [0], frozenset(stops), limit):
+            if token in stops:
+                return
+            yield token
+
+
 def _last(length: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     weights = np.zeros(length, dtype=np.float32)
     weights[-1] = 1
@@ -110,26 +120,34 @@ def _in_memory(engine: Engine, rows: Sequence[Tokenized], part: list[int], limit
 def _grow(
     engine: Engine, rows: Sequence[Tokenized], batch: list[int], stops: frozenset[int], limit: int
 ) -> Iterator[tuple[int, list[int]]]:
+    """Each question of a batch, by index, with its answer's tokens, as they end."""
+    said: dict[int, list[int]] = {index: [] for index in batch}
+    for index, token in _steps(engine, rows, batch, stops, limit):
+        said[index].append(token)
+        if token in stops or len(said[index]) == limit:
+            yield index, said[index]
+
+
+def _steps(
+    engine: Engine, rows: Sequence[Tokenized], batch: list[int], stops: frozenset[int], limit: int
+) -> Iterator[tuple[int, int]]:
+    """One token after another for each question of a batch, by index, until its stop or the limit."""
     device = engine.device
     tree = lay_out([rows[index] for index in batch])
     keeping = Keeping(plan(tree, device))
     states = engine.states(tree, keeping)
     ends = torch.tensor([int(path[-1]) for path in tree.paths], device=device)
     chosen = _most_likely(engine, states.index_select(0, ends))
-    growing = Growing(
-        _spread(keeping.kept, tree.paths, limit), torch.tensor([len(path) for path in tree.paths]).to(device)
-    )
-    said: dict[int, list[int]] = {index: [] for index in batch}
+    lengths = torch.tensor([len(path) for path in tree.paths], device=device)
+    growing = Growing(_spread(keeping.kept, tree.paths, limit), lengths)
     left = list(batch)
-    while True:
-        for index, token in zip(left, chosen.tolist(), strict=True):
-            said[index].append(token)
-        goes_on = [at for at, index in enumerate(left) if said[index][-1] not in stops and len(said[index]) < limit]
+    for number in range(1, limit + 1):
+        tokens = chosen.tolist()
+        yield from zip(left, tokens, strict=True)
+        goes_on = [at for at, token in enumerate(tokens) if token not in stops]
+        if number == limit or not goes_on:
+            return
         if len(goes_on) < len(left):
-            for index in set(left) - {left[at] for at in goes_on}:
-                yield index, said[index]
-            if not goes_on:
-                return
             kept_rows = torch.tensor(goes_on, device=device)
             growing.keep(kept_rows)
             chosen, left = chosen[kept_rows], [left[at] for at in goes_on]

@@ -1,7 +1,7 @@
 """The training loop: a generator that yields a log entry a step.
 
-No callbacks: logging, saving, early stopping and tests are all `for entry in training.run(): ...`, and between two
-entries `training.files()` and `training.restore(folder)` write and read all that a run needs to go on bit by bit.
+No callbacks: logging, saving, early stopping and tests are all `for entry in training.run(): ...`, and at its
+`Pause`s `training.files()` and `training.restore(folder)` write and read all that a run needs to go on bit by bit.
 """
 
 from __future__ import annotations
@@ -37,17 +37,27 @@ TRAIN_SAMPLE = 64
 class Plan:
     """What a run does, decided before it starts and kept in it.
 
-    `metric` is what the best checkpoint is chosen by: loss, perplexity or token_accuracy. `learning_rate` is the peak. `evaluate_every` and `save_every` count
-    optimizer steps; the last step always evaluates and saves.
+    `metric` is what the best checkpoint is chosen by: loss, perplexity or token_accuracy. `learning_rate` is the peak,
+    `evaluate_every` and `save_every` count optimizer steps; the last step always evaluates and saves. `keep` is how
+    many checkpoints stay beside the best.
     """
 
     hyperparameters: Hyperparameters
     learning_rate: float
     evaluate_every: int
     save_every: int
+    keep: int
     metric: str
     seed: int
     tokens_a_pass: int = TOKENS_A_PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Between two steps: the state is whole, so whoever iterates may save it or stop here. `save`: one is due."""
+
+    step: int
+    save: bool
 
 
 class Training:
@@ -63,6 +73,7 @@ class Training:
         self.seconds = 0.0
         self.best: float | None = None
         self.best_step = 0
+        self.evaluated_step = 0
         self.evaluations_without_better = 0
         self.stopped_because = ""
         self.optimizer = torch.optim.AdamW(
@@ -73,19 +84,31 @@ class Training:
         )
         torch.manual_seed(plan.seed)
 
-    def run(self) -> Iterator[StepLog | EvaluationLog | Progress]:
-        """Yields a `StepLog` a step and an `EvaluationLog` (after `Progress`) where one is due, to the end."""
+    def run(self) -> Iterator[StepLog | EvaluationLog | Progress | Pause]:
+        """Yields a `StepLog` a step, an `EvaluationLog` (after `Progress`) where one is due, and then a `Pause`."""
         while self.step < self.steps and not self.stopped_because:
+            if self.evaluation_is_due:
+                yield from self._evaluate()
+                yield Pause(self.step, self.save_is_due or self.best_step == self.step)
+                continue
             yield self._train_step()
-            last = self.step == self.steps or self._out_of_time()
             if self._out_of_time() and self.step < self.steps:
                 self.stopped_because = f"max_minutes: {self.plan.hyperparameters.max_minutes:g} are over"
-            if self.validation and (last or self.step % self.plan.evaluate_every == 0):
-                yield from self._evaluate()
+            if not self.evaluation_is_due:
+                yield Pause(self.step, self.save_is_due)
+        if self.evaluation_is_due:
+            yield from self._evaluate()
+            yield Pause(self.step, True)
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        """Whether the step just finished is to be evaluated and was not yet: every so often, and the last."""
+        due = self.step % self.plan.evaluate_every == 0 or self.step == self.steps or bool(self.stopped_because)
+        return bool(self.validation) and due and 0 < self.step != self.evaluated_step
 
     @property
     def save_is_due(self) -> bool:
-        """Whether a checkpoint belongs to the step just finished."""
+        """Whether a checkpoint belongs to the step just finished: every so often, and the last."""
         return self.step % self.plan.save_every == 0 or self.step == self.steps or bool(self.stopped_because)
 
     def _out_of_time(self) -> bool:
@@ -144,6 +167,7 @@ class Training:
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
+        self.evaluated_step = self.step
         chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.rows))[:TRAIN_SAMPLE]
         sample = [self.rows[int(index)] for index in sorted(chosen)]
         scores: dict[int, RowScore] = {}
@@ -193,7 +217,7 @@ class Training:
             save_file(tensors, path)
 
         def write_state(path: Path) -> None:
-            names = ("step", "seconds", "best", "best_step", "evaluations_without_better")
+            names = ("step", "seconds", "best", "best_step", "evaluated_step", "evaluations_without_better")
             path.write_text(json.dumps({name: getattr(self, name) for name in names}) + "\n", encoding="utf-8")
 
         return {OPTIMIZER_FILE: write_optimizer, STATE_FILE: write_state}

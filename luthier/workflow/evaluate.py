@@ -1,0 +1,162 @@
+"""`luthier evaluate`: the tuned model and the one before tuning on the same rows, against the targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from luthier.data.check import load_rows
+from luthier.data.split import split
+from luthier.data.tokenize import questions, tokenize_all
+from luthier.errors import UserError, mistake
+from luthier.evaluation.evaluate import Scored
+from luthier.evaluation.evaluate import evaluate as judge_all
+from luthier.evaluation.matching import same_answer
+from luthier.evaluation.metrics.accuracy import LONG_ANSWER_TOKENS
+from luthier.flow import Answer, Conversation, Event, Note, Problem, Progress, Question, Rendered, Report, RowScore
+from luthier.settings.schema import Settings
+from luthier.workflow.opened_run import Opened, decoder, open_run
+from luthier.workflow.prepare import leaks, listed
+
+if TYPE_CHECKING:
+    from luthier.engine.forward import Engine
+
+ROOM = 8
+"""Tokens that an answer may have beyond the longest wanted one: a longer one is wrong, however it goes on."""
+EXAMPLES = 10
+
+
+def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) -> Generator[Event, None, Report]:
+    """Scores and answers each row with both models; keeps the answers, the report and the page in the run."""
+    started = time.perf_counter()
+    said: list[str] = []
+    opened = open_run(run, root, said.append)
+    yield from (Note("file", text) for text in said)
+    conversations, source, notes = _rows(opened.settings, data)
+    yield from notes
+    asked, rows = _asked(conversations, opened)
+    yield Note("rows", f"{len(asked):,} rows of {source}")
+    answered = range(len(asked)) if _answers_are_short(asked, rows) else _examples(asked, rows)
+    model = opened.open_base()
+    from luthier.workflow.loaded_model import engine_of
+
+    base = yield from _scored("base", engine_of(model), asked, rows, answered, opened)
+    tuned = yield from _scored("tuned", opened.tuned(model), asked, rows, answered, opened)
+    whole = len(answered) == len(asked)
+    report = judge_all(
+        asked,
+        tuned if whole else replace(tuned, answers=()),
+        base if whole else replace(base, answers=()),
+        opened.settings.targets,
+        opened.run.evaluations(),
+        opened.settings.seed,
+        run=opened.run.name,
+        data=source,
+        seconds=time.perf_counter() - started,
+    )
+    path = opened.run.write_answers("evaluation", _answer_rows([asked[index] for index in answered], base, tuned))
+    opened.run.write_report(report)
+    yield Note("file", f"the answers are in {path}")
+    yield from write_page(opened.run)
+    return report
+
+
+def write_page(run: Any) -> Generator[Event, None, None]:
+    """The offline page of the run as it stands."""
+    from luthier.report.page import render
+    from luthier.report.view import view
+
+    run.write_page(render(view(run)))
+    yield Note("file", f"the report is {run.page}")
+
+
+def _rows(settings: Settings, data: str | None) -> tuple[Sequence[Conversation], str, list[Note]]:
+    """The rows to evaluate on: `--data`, the test file, or else the validation rows; and where they are from."""
+    written = settings.data
+    train = load_rows(
+        [(file.path, file.weight) for file in written.train or ()],
+        written.format,
+        written.columns,
+        "drop",
+        written.limit,
+    ).conversations
+    path = data or written.test or (written.validation if isinstance(written.validation, str) else None)
+    if path is not None:
+        test = load_rows([(path, 1.0)], written.format, written.columns, written.bad_rows).conversations
+        if isinstance(written.validation, float | int):
+            train = split(train, written.validation, settings.seed).train
+        return test, str(path), leaks(train, test)
+    assert isinstance(written.validation, float | int)
+    held_back = split(train, written.validation, settings.seed).validation
+    if not held_back:
+        raise mistake("the run has no rows to evaluate on", "data.validation", "type `--data F` with rows of your own")
+    return held_back, "the validation rows", []
+
+
+def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Any]]:
+    """The question of each row's last answer, and the row to score it by."""
+    from luthier.data.render import render_all
+
+    rendered = list(render_all(conversations, opened.template, opened.tokenizer, "last_answer"))
+    bad = [row for row in rendered if isinstance(row, Problem)]
+    fine = [row for row in rendered if isinstance(row, Rendered)]
+    rows = list(tokenize_all(fine, opened.tokenizer, "last_answer"))
+    bad += [row for row in rows if isinstance(row, Problem)]
+    if bad:
+        raise UserError(listed(bad))
+    asked = [row for row in questions(conversations, opened.template, opened.tokenizer) if isinstance(row, Question)]
+    return asked, [row[0] for row in rows if not isinstance(row, Problem)]
+
+
+def _answers_are_short(asked: Sequence[Question], rows: Sequence[Any]) -> bool:
+    """Whether every row is to be answered: long free answers cannot be compared letter by letter."""
+    lengths = [len(row.tokens) - len(question.tokens) - 1 for question, row in zip(asked, rows, strict=True)]
+    return median(lengths) <= LONG_ANSWER_TOKENS or any(question.category for question in asked)
+
+
+def _examples(asked: Sequence[Question], rows: Sequence[Any]) -> range:
+    """A few rows to show, where not all are answered: spread over the file."""
+    del rows
+    return range(0, len(asked), max(1, len(asked) // EXAMPLES))[:EXAMPLES]
+
+
+def _scored(
+    name: str, engine: Engine, asked: Sequence[Question], rows: Sequence[Any], answered: range, opened: Opened
+) -> Generator[Event, None, Scored]:
+    """Scores every row, answers those asked for."""
+    from luthier.engine.generation import answers
+
+    scores: dict[int, RowScore] = {}
+    for index, score in engine.scores(rows):
+        scores[index] = score
+        yield Progress(f"scoring {name}", len(scores), len(rows))
+    limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
+    said: dict[int, Answer] = {}
+    questioned = [asked[index] for index in answered]
+    for index, answer in answers(engine, questioned, decoder(opened.tokenizer), opened.stops, limit):
+        said[index] = answer
+        yield Progress(f"answering {name}", len(said), len(questioned))
+    return Scored([said[index] for index in range(len(questioned))], [scores[index] for index in range(len(rows))])
+
+
+def _answer_rows(asked: Sequence[Question], base: Scored, tuned: Scored) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": question.place.file,
+            "line": question.place.line,
+            "category": question.category,
+            "prompt": question.prompt,
+            "wanted": question.wanted,
+            "base": before.text,
+            "tuned": after.text,
+            "base_stopped": before.stopped,
+            "tuned_stopped": after.stopped,
+            "base_right": before.stopped and same_answer(before.text, question.wanted),
+            "tuned_right": after.stopped and same_answer(after.text, question.wanted),
+        }
+        for question, before, after in zip(asked, base.answers, tuned.answers, strict=True)
+    ]

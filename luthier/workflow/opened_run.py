@@ -1,0 +1,69 @@
+"""A finished run, opened for use: its settings, its model with the tuned weights, and the template it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.data.render import stop_tokens
+from luthier.data.templates import Template, load
+from luthier.engine.forward import Engine
+from luthier.errors import mistake
+from luthier.runs.run import Run
+from luthier.settings.schema import Settings
+from luthier.workflow import run_file
+from luthier.workflow.loaded_model import Named, engine_of, find, open_base
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run with what it needs to answer. `base` and `weights` name the model before tuning and after."""
+
+    run: Run
+    settings: Settings
+    base: Named
+    tokenizer: Any
+    template: Template
+    stops: tuple[int, ...]
+
+    def open_base(self) -> torch.nn.Module:
+        """The model before tuning."""
+        return open_base(self.base, self.settings.training_config.hyperparameters.precision)
+
+    def tuned(self, model: torch.nn.Module) -> Engine:
+        """The tuned model, made from the one before tuning, which it changes."""
+        method = run_file.method(self.settings.tuning_method)
+        if method.TRAINS_THE_BASE:
+            from luthier.flow import Tuned
+
+            method.load(Tuned(model, None, {}), self.run.weights)
+        else:
+            method.open_adapter(model, self.run.weights)
+        return engine_of(model)
+
+
+def open_run(name: str, root: Path, say: Callable[[str], None]) -> Opened:
+    """The run of that name or folder. Raises `UserError` where it has no weights yet."""
+    from luthier import models
+
+    run = Run.find(name, root)
+    if not run.weights.is_dir():
+        state = run.status().state
+        raise mistake(
+            f"the run has no tuned weights yet: it is {state}", str(run.folder), f"luthier train --resume {run.folder}"
+        )
+    settings = run_file.read([str(run.settings_path)]).settings
+    base = find(settings.model, say)
+    tokenizer = models.load_tokenizer(models.Source(name, "folder", run.weights))
+    template = load("model", {}, tokenizer)
+    return Opened(run, settings, base, tokenizer, template, stop_tokens(template, tokenizer, base.eos))
+
+
+def decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+    """Tokens -> text as people read it."""
+    return lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
