@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from luthier.errors import UserError, mistake
 from luthier.models import folder as model_folder
 
-_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+# Weights, settings and tokenizer at the top: no pickled weights, no code, no other formats in folders below.
+_WANTED: dict[str, Any] = {
+    "allow_patterns": ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"],
+    "ignore_patterns": ["*/*"],
+}
 
 
 def local_folder(name: str) -> Path | None:
     """The whole local copy of a hub model, or None. Makes no network call."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = Path(snapshot_download(name, local_files_only=True, **_WANTED))
         model_folder.check(folder)
-    except (HFValidationError, LocalEntryNotFoundError, IncompleteSnapshotError, UserError):
+    except (HFValidationError, LocalEntryNotFoundError, UserError):
         return None
     return folder
 
@@ -30,7 +34,6 @@ def folder_of(name: str, say: Callable[[str], None]) -> Path:
 
     A copy once fetched is used as it is, without asking the hub for a newer one, so that a run can be repeated.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
@@ -40,10 +43,10 @@ def folder_of(name: str, say: Callable[[str], None]) -> Path:
         raise mistake(
             "not on this machine, and HF_HUB_OFFLINE is set", name, f"once with a network: hf download {name}"
         )
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     say(f"fetching {name} from the hub, once")
     try:
-        # Weights and settings at the top only: no pickled weights, no code, no other formats in folders below.
-        folder = Path(snapshot_download(name, allow_patterns=_FILES, ignore_patterns=["*/*"]))
+        folder = Path(snapshot_download(name, **_WANTED))
     except GatedRepoError as error:
         remedy = f"accept its terms at https://huggingface.co/{name}, then: export HF_TOKEN=your_token"
         raise mistake("this model is gated: its owner lets in only those who ask", name, remedy) from error
