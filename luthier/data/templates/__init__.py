@@ -157,4 +157,7 @@ def _compiled(text: str) -> jinja2.Template:
     environment.globals["raise_exception"] = cast(Callable[..., Any], raise_exception)
     environment.globals["strftime_now"] = now.strftime
     environment.globals["namespace"] = _Namespace
-    return environment.from_string(text)
+    template = environment.from_string(text)
+    # A chain of dictionaries otherwise, walked at each rendering: a third of the time for a short conversation.
+    template.globals = dict(template.globals)
+    return template
