@@ -60,10 +60,8 @@ def load_rows(
         except UserError as error:
             mistakes.extend(error.mistakes)
     conversations = loaded.conversations
-    if not mistakes and not conversations:
-        mistakes.append(Mistake("no row is left", ", ".join(str(path) for path, _ in paths), "mend the rows below"))
     errors = [problem for problem in loaded.problems if problem.severity == "error"]
-    if mistakes or (errors and bad_rows == "stop"):
+    if mistakes or not conversations or (errors and bad_rows == "stop"):
         raise UserError([*mistakes, *_listed(errors, sum(loaded.counts.values()))])
     account = loaded.account()
     if limit is not None and limit < len(conversations):
@@ -158,5 +156,8 @@ def _listed(errors: Sequence[Problem], rows: int) -> Iterator[Mistake]:
     if errors:
         bad = len({problem.place for problem in errors})
         more = f"; {len(errors) - SHOWN} more problems are not listed here" if len(errors) > SHOWN else ""
-        remedy = "mend them, or write under `data`: bad_rows: drop (leaves them out, listed and counted)"
-        yield Mistake(f"{bad} of {rows} rows cannot be used{more}", remedy=remedy)
+        if bad == rows:
+            yield Mistake(f"no row is left: none of the {rows} can be used{more}", remedy="mend them")
+        else:
+            remedy = "mend them, or write under `data`: bad_rows: drop (leaves them out, listed and counted)"
+            yield Mistake(f"{bad} of {rows} rows cannot be used{more}", remedy=remedy)

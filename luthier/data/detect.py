@@ -20,10 +20,13 @@ NOT_READ = {
         'write {"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}: '
         "`from` becomes `role` (human: user, gpt: assistant), `value` becomes `content`",
     ),
-    "chosen": ("preference rows (`chosen`)", 'write the better answer alone: {"input": "...", "output": "..."}'),
+    "chosen": (
+        "preference rows (`chosen`)",
+        "to train on the better answer alone write under `data`: columns: {output: chosen}",
+    ),
     "preferred_output": (
         "preference rows (`preferred_output`)",
-        'write the better answer alone: {"input": "...", "output": "..."}',
+        "to train on the better answer alone write it as the last message of `messages`",
     ),
     "text": ("text rows (`text`)", 'write what is given and what follows: {"input": "...", "output": "..."}'),
 }
@@ -73,14 +76,14 @@ def refuse(rows: Sequence[Mapping[str, Any]], name: str) -> None:
     """Raises `UserError` for rows that have no form: which fields they have, and what to write."""
     fields = list(dict.fromkeys(field for values in rows for field in values))
     known = forms()
-    offer = _columns_to_offer(fields)
     other = _not_read(fields, known)
     if other:
         what, remedy = NOT_READ[other]
-        raise mistake(f"these are {what}, which are not read yet", name, offer or remedy)
+        raise mistake(f"these are {what}, which are not read yet", name, remedy)
     shown = ", ".join(repr(field) for field in fields[:12]) + (", ..." if len(fields) > 12 else "")
     examples = ", or ".join(form.example for form in known.values())
-    raise mistake(f"the rows' fields fit no form: {shown or 'none'}", name, offer or f"write {examples}")
+    remedy = _columns_to_offer(fields) or _what_is_missing(fields, known) or f"write {examples}"
+    raise mistake(f"the rows' fields fit no form: {shown or 'none'}", name, remedy)
 
 
 def _not_read(fields: Iterable[str], known: Mapping[str, ModuleType]) -> str:
@@ -97,3 +100,12 @@ def _columns_to_offer(fields: Sequence[str]) -> str:
     ask = next((names[name] for name in ASKS if name in names), None)
     answer = next((names[name] for name in ANSWERS if name in names and names[name] != ask), None)
     return f"write under `data`: columns: {{input: {ask}, output: {answer}}}" if ask and answer else ""
+
+
+def _what_is_missing(fields: Sequence[str], known: Mapping[str, ModuleType]) -> str:
+    """What the rows lack to have the form of which they have a part, or an empty text."""
+    for name, form in known.items():
+        missing = [names for names in form.needs if not set(names).intersection(fields)]
+        if len(missing) < len(form.needs):
+            return f"add {' and '.join(' or '.join(names) for names in missing)}: {name} rows are {form.example}"
+    return ""

@@ -19,7 +19,8 @@ def explain(error: ValueError | RecursionError) -> tuple[str, str]:
     at, what = error.pos, error.msg
     here, after = error.doc[at : at + 1], error.doc[at : at + 20].strip()
     near = f"near {after!r}" if after else "where the text ends"
-    message = f"broken JSON at column {error.colno}, {near}: {what[0].lower()}{what[1:]}"
+    fault = what[0].lower() + what[1:].removesuffix(" starting at").removesuffix(" at")
+    message = f"broken JSON at column {error.colno}, {near}: {fault}"
     if here == "'":
         return message, "write double quotes around names and texts"
     if here in ("]", "}") or "trailing comma" in what:

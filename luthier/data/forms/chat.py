@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -47,9 +47,7 @@ def parse(values: Mapping[str, Any], place: Place) -> Parsed:
                 message_kind = f"message {number} is {kind(message)}, not an object"
                 row.wrong("type", message_kind, 'write {"role": "user", "content": "..."}')
                 continue
-            if not message.keys() <= KNOWN:
-                unused += [f"messages.{key}" for key in message.keys() - KNOWN]
-            read = _message(message, number, row)
+            read = _message(message, number, row, unused)
             if read:
                 messages.append(read)
     category = row.category()
@@ -66,9 +64,12 @@ def parse(values: Mapping[str, Any], place: Place) -> Parsed:
     return Parsed(conversation, (warning,), tuple(unused))
 
 
-def _message(message: dict[str, Any], number: int, row: Fields) -> Message | None:
-    before = len(row.problems)
+def _message(message: dict[str, Any], number: int, row: Fields, unused: list[str]) -> Message | None:
     role, content, weight = message.get("role"), message.get("content"), message.get("weight")
+    if len(message) == 2 and role in ROLES and type(content) is str and content and not content.isspace():
+        return Message(role, content)  # nearly every message: the checks below would find nothing
+    before = len(row.problems)
+    unused += [f"messages.{key}" for key in message.keys() - KNOWN]
     if role not in ROLES:
         _unknown_role(role, number, row)
     for name in TOOL_FIELDS:
@@ -84,7 +85,7 @@ def _message(message: dict[str, Any], number: int, row: Fields) -> Message | Non
         row.wrong(check, f"message {number} ({role}) is empty", "write its text, or take the message out")
     if weight is None:
         weight = 1.0
-    elif isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+    elif isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= sys.float_info.max:
         shown = repr(weight) if isinstance(weight, str) else kind(weight)
         row.wrong(
             "weight", f"message {number} has {shown} as `weight`", "write 0, 1 or another number that is not negative"
@@ -116,10 +117,10 @@ def _check_order(messages: list[Message], row: Fields) -> None:
     if "assistant" not in roles:
         row.wrong("no_answer", "no message has the role assistant: nothing to train on", "write the wanted answer")
         return
-    for index, role in enumerate(roles):
-        if role == "system" and index:
-            remedy = "write one system message and put it first"
-            row.wrong("order", f"message {index + 1} is a system message, but not the first", remedy)
+    if "system" in roles[1:]:
+        number = roles.index("system", 1) + 1
+        remedy = "write one system message and put it first"
+        row.wrong("order", f"message {number} is a system message, but not the first", remedy)
     first = roles.index("assistant")
     if "user" not in roles[:first]:
         message = f"message {first + 1} is an answer with no user message before it"

@@ -20,7 +20,10 @@ EXACT = float(2**63)  # orjson rounds whole numbers of more than 64 bits to a fl
 
 
 def read(file: BufferedReader, name: str) -> Iterator[Record | Problem]:
-    """A record for every line that is not blank. Only a line feed ends a line: U+2028 may stand in a text."""
+    """A record for every line that is not blank. Only a line feed ends a line: U+2028 may stand in a text.
+
+    A field's whole number stays exact; one of more than 64 bits deeper inside is rounded, where no form reads numbers.
+    """
     begin(file, name)
     first = True
     for number, line in enumerate(file, 1):
@@ -50,7 +53,7 @@ def _read_slowly(line: bytes, name: str, number: int) -> Any:
         return text
     place = Place(name, number)
     try:
-        values = json.loads(text)
+        values = json.loads(text.strip())
     except (ValueError, RecursionError) as error:
         return Problem("broken_json", "error", place, *explain(error))
     escape = lone_surrogate(values)

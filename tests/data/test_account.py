@@ -1,0 +1,77 @@
+"""The account: read = kept + dropped, by source and category, at every stage."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from luthier.data.account import Account, Tally
+from luthier.flow import Place, Tokenized
+
+
+def tokenized(file: str, line: int, weights: list[float], category: str | None = None) -> Tokenized:
+    return Tokenized(
+        np.arange(len(weights), dtype=np.int32), np.array(weights, np.float32), Place(file, line), category
+    )
+
+
+ACCOUNT = Account(
+    {
+        ("a.jsonl", "x"): Tally(read=5, kept=5),
+        ("a.jsonl", None): Tally(read=3, kept=1, dropped={"broken_json": 2}),
+        ("b.csv", "x"): Tally(read=4, kept=3, dropped={"empty_answer": 1}),
+    }
+)
+LONG = [
+    tokenized("a.jsonl", 1, [0, 0, 1, 1], "x"),
+    tokenized("a.jsonl", 2, [0, 1], "x"),
+    tokenized("b.csv", 2, [0, 2], "x"),
+]
+
+
+def test_the_total_and_the_sums_by_source_and_category_add_up() -> None:
+    assert ACCOUNT.total == Tally(12, 9, {"broken_json": 2, "empty_answer": 1})
+    assert ACCOUNT.sources() == {
+        "a.jsonl": Tally(8, 6, {"broken_json": 2}),
+        "b.csv": Tally(4, 3, {"empty_answer": 1}),
+    }
+    assert ACCOUNT.categories() == {"x": Tally(9, 8, {"empty_answer": 1}), None: Tally(3, 1, {"broken_json": 2})}
+
+
+def test_later_stages_move_and_mark_rows_and_leave_the_account_before_as_it_was() -> None:
+    after = ACCOUNT.with_dropped("too_long", LONG[:1]).with_dropped("too_long", LONG[1:2]).with_cut(LONG[2:])
+    after = after.with_validation(LONG[2:]).with_tokens(LONG[:2])
+    assert after.total == Tally(
+        12, 7, {"broken_json": 2, "empty_answer": 1, "too_long": 2}, validation=1, cut=1, tokens=6, trained_tokens=3
+    )
+    assert after.total.masked_tokens == 3
+    assert after.sources()["b.csv"].cut == 1
+    assert ACCOUNT.total.kept == 9
+
+
+def test_an_account_that_does_not_add_up_is_refused() -> None:
+    for tally in (
+        Tally(3, 3, {"limit": 1}),
+        Tally(3, 1),
+        Tally(3, 3, validation=4),
+        Tally(3, 3, cut=4),
+        Tally(3, 3, tokens=2, trained_tokens=3),
+    ):
+        with pytest.raises(AssertionError, match="do not add up"):
+            Account({("a.jsonl", None): tally}).check()
+    with pytest.raises(AssertionError, match="do not add up"):
+        ACCOUNT.with_cut([LONG[2]] * 4)
+
+
+def test_the_data_of_rows_json_holds_every_part() -> None:
+    data = ACCOUNT.with_tokens(LONG).to_data()
+    assert json.loads(json.dumps(data)) == data
+    assert data["read"] == data["kept"] + sum(data["dropped"].values()) == 12
+    assert data["tokens"] == data["masked_tokens"] + data["trained_tokens"] == 8
+    assert [part["category"] for part in data["categories"]] == ["x", None]
+    assert sum(part["read"] for part in data["sources"].values()) == 12
+    assert set(data["sources"]["b.csv"]) == {
+        "read", "kept", "dropped", "validation", "cut", "tokens", "trained_tokens", "masked_tokens",
+    }  # fmt: skip
