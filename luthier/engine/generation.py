@@ -89,14 +89,14 @@ def answers(
         model.train(was_training)
 
 
+@torch.no_grad()
 def grow(engine: Engine, question: Question, stops: Sequence[int], limit: int) -> Iterator[int]:
     """The tokens of the greedy answer to one question as they come, the stop left out; at most `limit`."""
     row = Tokenized(question.tokens, _last(len(question.tokens)), question.place)
-    with torch.no_grad():
-        for _, token in _steps(engine, [row], [0], frozenset(stops), limit):
-            if token in stops:
-                return
-            yield token
+    for _, token in _steps(engine, [row], [0], frozenset(stops), limit):
+        if token in stops:
+            return
+        yield token
 
 
 def _last(length: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

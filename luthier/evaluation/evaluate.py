@@ -76,7 +76,7 @@ def measure_all(sample: Sample, seed: int) -> dict[str, Measure]:
     """Every metric of one model. Each starts from the same seed, so that one more metric changes no other."""
     return {
         name: Measure(None, reason=reason)
-        if (reason := _lacks(sample, metrics.load(name).needs))
+        if (reason := _lacks(sample, metrics.load(name)))
         else metrics.load(name).measure(sample, np.random.default_rng(seed))
         for name in metrics.names()
     }
@@ -91,12 +91,15 @@ def _difference(
     return metrics.load(name).difference(tuned, base, np.random.default_rng(seed))
 
 
-def _lacks(sample: Sample, needs: str) -> str:
+def _lacks(sample: Sample, metric: metrics.Metric) -> str:
+    """Why a metric cannot be measured; a metric may say so itself, by a function `unfit(sample)`."""
     if not sample.questions:
         return "there are no rows"
-    if needs == "answers" and not sample.answers:
+    if unfit := getattr(metric, "unfit", lambda sample: "")(sample):
+        return str(unfit)
+    if metric.needs == "answers" and not sample.answers:
         return "no answers were generated"
-    return "the rows were not scored" if needs == "row_scores" and not sample.row_scores else ""
+    return "the rows were not scored" if metric.needs == "row_scores" and not sample.row_scores else ""
 
 
 def _absent(name: str, run: str) -> str:

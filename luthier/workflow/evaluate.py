@@ -6,24 +6,37 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from luthier.data.check import load_rows
+from luthier.data.render import render_all
 from luthier.data.split import split
 from luthier.data.tokenize import questions, tokenize_all
+from luthier.engine.forward import Engine
+from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.evaluation.evaluate import Scored
 from luthier.evaluation.evaluate import evaluate as judge_all
 from luthier.evaluation.matching import same_answer
-from luthier.evaluation.metrics.accuracy import LONG_ANSWER_TOKENS
-from luthier.flow import Answer, Conversation, Event, Note, Problem, Progress, Question, Rendered, Report, RowScore
+from luthier.evaluation.metrics import Sample
+from luthier.evaluation.metrics.accuracy import unfit
+from luthier.flow import (
+    Answer,
+    Conversation,
+    Event,
+    Note,
+    Problem,
+    Progress,
+    Question,
+    Rendered,
+    Report,
+    RowScore,
+    Tokenized,
+)
 from luthier.settings.schema import Settings
+from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
 from luthier.workflow.prepare import leaks, listed
-
-if TYPE_CHECKING:
-    from luthier.engine.forward import Engine
 
 ROOM = 8
 """Tokens that an answer may have beyond the longest wanted one: a longer one is wrong, however it goes on."""
@@ -40,12 +53,18 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     yield from notes
     asked, rows = _asked(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
-    answered = range(len(asked)) if _answers_are_short(asked, rows) else _examples(asked, rows)
     model = opened.open_base()
-    from luthier.workflow.loaded_model import engine_of
-
-    base = yield from _scored("base", engine_of(model), asked, rows, answered, opened)
-    tuned = yield from _scored("tuned", opened.tuned(model), asked, rows, answered, opened)
+    engine = engine_of(model)
+    base_scores = yield from _scores("base", engine, rows)
+    answered = range(len(asked))
+    if unfit(Sample(asked, (), base_scores)):
+        answered = answered[:: max(1, len(asked) // EXAMPLES)][:EXAMPLES]
+    limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
+    questioned = [asked[index] for index in answered]
+    base = Scored((yield from _answers("base", engine, questioned, limit, opened)), base_scores)
+    engine = opened.tuned(model)
+    tuned_scores = yield from _scores("tuned", engine, rows)
+    tuned = Scored((yield from _answers("tuned", engine, questioned, limit, opened)), tuned_scores)
     whole = len(answered) == len(asked)
     report = judge_all(
         asked,
@@ -58,7 +77,7 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
         data=source,
         seconds=time.perf_counter() - started,
     )
-    path = opened.run.write_answers("evaluation", _answer_rows([asked[index] for index in answered], base, tuned))
+    path = opened.run.write_answers("evaluation", _answer_rows(questioned, base, tuned))
     opened.run.write_report(report)
     yield Note("file", f"the answers are in {path}")
     yield from write_page(opened.run)
@@ -97,10 +116,8 @@ def _rows(settings: Settings, data: str | None) -> tuple[Sequence[Conversation],
     return held_back, "the validation rows", []
 
 
-def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Any]]:
+def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Tokenized]]:
     """The question of each row's last answer, and the row to score it by."""
-    from luthier.data.render import render_all
-
     rendered = list(render_all(conversations, opened.template, opened.tokenizer, "last_answer"))
     bad = [row for row in rendered if isinstance(row, Problem)]
     fine = [row for row in rendered if isinstance(row, Rendered)]
@@ -112,35 +129,22 @@ def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[
     return asked, [row[0] for row in rows if not isinstance(row, Problem)]
 
 
-def _answers_are_short(asked: Sequence[Question], rows: Sequence[Any]) -> bool:
-    """Whether every row is to be answered: long free answers cannot be compared letter by letter."""
-    lengths = [len(row.tokens) - len(question.tokens) - 1 for question, row in zip(asked, rows, strict=True)]
-    return median(lengths) <= LONG_ANSWER_TOKENS or any(question.category for question in asked)
-
-
-def _examples(asked: Sequence[Question], rows: Sequence[Any]) -> range:
-    """A few rows to show, where not all are answered: spread over the file."""
-    del rows
-    return range(0, len(asked), max(1, len(asked) // EXAMPLES))[:EXAMPLES]
-
-
-def _scored(
-    name: str, engine: Engine, asked: Sequence[Question], rows: Sequence[Any], answered: range, opened: Opened
-) -> Generator[Event, None, Scored]:
-    """Scores every row, answers those asked for."""
-    from luthier.engine.generation import answers
-
+def _scores(name: str, engine: Engine, rows: Sequence[Tokenized]) -> Generator[Event, None, list[RowScore]]:
     scores: dict[int, RowScore] = {}
     for index, score in engine.scores(rows):
         scores[index] = score
         yield Progress(f"scoring {name}", len(scores), len(rows))
-    limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
+    return [scores[index] for index in range(len(rows))]
+
+
+def _answers(
+    name: str, engine: Engine, asked: Sequence[Question], limit: int, opened: Opened
+) -> Generator[Event, None, list[Answer]]:
     said: dict[int, Answer] = {}
-    questioned = [asked[index] for index in answered]
-    for index, answer in answers(engine, questioned, decoder(opened.tokenizer), opened.stops, limit):
+    for index, answer in answers(engine, asked, decoder(opened.tokenizer), opened.stops, limit):
         said[index] = answer
-        yield Progress(f"answering {name}", len(said), len(questioned))
-    return Scored([said[index] for index in range(len(questioned))], [scores[index] for index in range(len(rows))])
+        yield Progress(f"answering {name}", len(said), len(asked))
+    return [said[index] for index in range(len(asked))]
 
 
 def _answer_rows(asked: Sequence[Question], base: Scored, tuned: Scored) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A finished run, opened for use: its settings, its model with the tuned weights, and the template it was trained on."""
+"""A finished run, opened for use: its settings, its model with the tuned weights, and its template."""
 
 from __future__ import annotations
 

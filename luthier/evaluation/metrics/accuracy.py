@@ -27,7 +27,7 @@ def measure(sample: Sample, generator: np.random.Generator) -> Measure:
     Long free answers (rows without category or JSON, over 32 tokens at the median) are not measured: many texts would
     be right.
     """
-    if reason := _why_not(sample):
+    if reason := unfit(sample):
         return Measure(None, n=len(sample.questions), reason=reason)
     right = _right(sample)
     n, count = len(right), sum(right)
@@ -39,7 +39,7 @@ def measure(sample: Sample, generator: np.random.Generator) -> Measure:
 
 def difference(tuned: Sample, base: Sample, generator: np.random.Generator) -> Measure:
     """Tuned minus base with Newcombe's paired interval; the exact McNemar test stands in `reason`."""
-    if reason := _why_not(tuned):
+    if reason := unfit(tuned):
         return Measure(None, n=len(tuned.questions), reason=reason)
     pairs = list(zip(_right(tuned), _right(base), strict=True))
     both, only_tuned, only_base, neither = (
@@ -68,8 +68,11 @@ def _right(sample: Sample) -> list[bool]:
     ]
 
 
-def _why_not(sample: Sample) -> str:
-    """Why the rows do not fit this metric. Their wanted tokens are the trained ones but for the end mark."""
+def unfit(sample: Sample) -> str:
+    """Why the rows do not fit this metric; empty where they do. It looks at no answers, so it can be asked before them.
+
+    The wanted tokens are the trained ones but for the end mark.
+    """
     if not sample.row_scores or any(question.category is not None for question in sample.questions):
         return ""
     tokens = median(score.tokens for score in sample.row_scores) - 1
