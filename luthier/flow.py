@@ -11,9 +11,9 @@ Each state of the data has its own frozen type. Raw, checked, rendered and token
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -287,3 +287,17 @@ class Progress:
 
 Event = Note | Progress | StepLog | EvaluationLog
 """What a verb yields while it works. Its result is what its generator returns; faces only show what comes by."""
+
+Result = TypeVar("Result")
+
+
+def result_of(work: Generator[Event, None, Result], listen: Callable[[Event], None] | None = None) -> Result:
+    """Lets a verb work to its end: what it returns. `listen` is given each event as it comes."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if listen is not None:
+            listen(event)
