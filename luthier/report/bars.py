@@ -9,8 +9,8 @@ from math import isfinite, log10
 from luthier.report import numbers
 from luthier.report.curves import Axis, Tick, axis
 
-_WIDE = 30
-_APART = 9
+_WIDE = 100
+_APART = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ Values = tuple[str, float | None, float | None, float | None]
 
 
 def strip(values: Sequence[Values], share: bool, line: Line | None = None, near: bool = False) -> Strip | None:
-    """Bars on one axis: 0 to 1 for shares, else from 0; logarithmic where the values lie over 30-fold apart.
+    """Bars on one axis: 0 to 1 for shares, else from 0; logarithmic where the values lie over 100-fold apart.
 
     `near` brings the axis close to the bars and the target. None where there is no value to draw.
     """

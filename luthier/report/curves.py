@@ -12,6 +12,7 @@ from luthier.flow import EvaluationLog, StepLog
 from luthier.report import numbers
 
 MOST_DRAWN = 2_000
+WIDEST_WINDOW = 101
 _EDGE = 1e-9
 
 
@@ -38,13 +39,12 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A series as it is drawn: `points` are (right, down) in per cent of the plot, `last` its last value in words."""
+    """A series as it is drawn: `points` are (right, down) in per cent of the plot."""
 
     name: str
     key: str
     draw: Literal["dots", "line", "marks"]
     points: tuple[tuple[float, float], ...]
-    last: str
 
     @property
     def path(self) -> str:
@@ -92,7 +92,7 @@ def curves(steps: Sequence[StepLog], evaluations: Sequence[EvaluationLog]) -> Cu
     if not usable:
         return None
     measured = [entry for entry in evaluations if isfinite(entry.validation_loss)]
-    window = max(3, len(usable) // 20 * 2 + 1)
+    window = min(WIDEST_WINDOW, max(3, len(usable) // 20 * 2 + 1))
     smoothed = smooth([s.train_loss for s in usable], [s.trained_tokens for s in usable], window)
     every = ceil(len(usable) / MOST_DRAWN)
     drawn = sorted({*range(0, len(usable), every), len(usable) - 1})
@@ -100,16 +100,15 @@ def curves(steps: Sequence[StepLog], evaluations: Sequence[EvaluationLog]) -> Cu
     last = max([s.step for s in steps] + [e.step for e in measured])
     x = axis(0, max(last, 1), 6, whole=True)
     losses = [usable[i].train_loss for i in drawn] + [e.validation_loss for e in measured]
-    y = axis(*_room(losses), 5)
+    y = axis(*_room(losses), 6)
     rates = axis(0, max(s.learning_rate for s in steps) or 1.0, 3, label=numbers.rate)
 
     def curve(
         name: str, draw: Literal["dots", "line", "marks"], pairs: Iterable[tuple[int, float]], axis_: Axis = y
     ) -> Curve:
         pairs = list(pairs)
-        words = numbers.rate if axis_ is rates else numbers.number
         points = tuple((x.at(step), round(100 - axis_.at(value), 2)) for step, value in pairs)
-        return Curve(name, name.replace(" ", "-"), draw, points, words(pairs[-1][1]) if pairs else numbers.DASH)
+        return Curve(name, name.replace(" ", "-"), draw, points)
 
     training = curve("training loss", "dots", ((usable[i].step, usable[i].train_loss) for i in drawn))
     line = curve("smoothed", "line", ((usable[i].step, smoothed[i]) for i in drawn))
@@ -155,17 +154,19 @@ def _moments(
 
 
 def smooth(values: Sequence[float], weights: Sequence[float], window: int) -> list[float]:
-    """The weighted mean of `window` (odd) values around each; near an end of as many as fit on both sides.
+    """The weighted mean of `window` (odd) values around each.
 
-    Equal weights and a window of 3: `[1, 2, 6, 4]` becomes `[1, 3, 4, 4]`.
+    Near the beginning it reaches as far forward as back, so that a steep start stays steep; near the end it reaches
+    back alone. Equal weights and a window of 3: `[1, 2, 6, 4]` becomes `[1, 3, 4, 5]`.
     """
     weights = weights if all(weight > 0 for weight in weights) else [1.0] * len(values)
     sums = [0.0, *accumulate(value * weight for value, weight in zip(values, weights, strict=True))]
     totals = [0.0, *accumulate(weights)]
     means = []
     for i in range(len(values)):
-        reach = min(window // 2, i, len(values) - 1 - i)
-        means.append((sums[i + reach + 1] - sums[i - reach]) / (totals[i + reach + 1] - totals[i - reach]))
+        reach = min(window // 2, i)
+        first, after = i - reach, min(i + reach + 1, len(values))
+        means.append((sums[after] - sums[first]) / (totals[after] - totals[first]))
     return means
 
 

@@ -30,7 +30,6 @@ from luthier.statistics import wilson
 
 PAIRS_SHOWN: Final = 10
 WRONG_SHOWN: Final = 4
-LONG_TEXT: Final = 320
 _HERE: Final = Path(__file__).parent
 _NONE: Final = Measure(None)
 
@@ -137,7 +136,7 @@ def render(view: View) -> str:
             moments=_moments(drawn) if drawn else "",
             parts=_row_parts(view.rows.total) if view.rows else [],
             settings=_settings(view.settings),
-            environment=_flat(view.environment),
+            environment=[(key, _lines(key, value)) for key, value in view.environment.items() if key != "version"],
             commands=commands,
             resume=_resume(view),
             sections=[(name, _SECTIONS[name]) for name, there in sections.items() if there],
@@ -185,6 +184,7 @@ def _environment() -> Environment:
         signed=_signed,
         fold=_fold,
         setting=_setting_text,
+        path=_path,
     )
     return environment
 
@@ -197,14 +197,19 @@ def _visible(value: Any) -> Any:
     return value.translate(_PICTURES) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _fold(text: str) -> str | None:
-    """The beginning of a long text, up to a space where one is near; None for a text that is shown whole."""
+def _fold(text: str, long: int) -> str | None:
+    """The beginning of a text over `long` characters, up to a space where one is near; None where it is shown whole."""
     lines = text.split("\n")
-    if len(text) <= LONG_TEXT and len(lines) <= 8:
+    if len(text) <= long and len(lines) <= 8:
         return None
-    head = "\n".join(lines[:5])[: LONG_TEXT * 3 // 4]
+    head = "\n".join(lines[:5])[: long * 3 // 4]
     words = head[:-24] + head[-24:].rpartition(" ")[0] if " " in head[-24:] else head
     return words.rstrip()
+
+
+def _path(path: str) -> Markup:
+    """A setting's path that may break after its dots."""
+    return Markup(".<wbr>").join(_visible(path).split("."))
 
 
 def _signed(difference: Measure, share: bool) -> str:
@@ -399,13 +404,25 @@ def _setting_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    """Nested values as lines: `{"versions": {"torch": "2.13"}}` is `[("versions: torch", "2.13")]`."""
-    lines: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{before}{key}".replace("_", " ")
-        lines += _flat(value, f"{name}: ") if isinstance(value, Mapping) else [(name, _setting_text(value))]
-    return lines
+def _lines(name: str, value: Any) -> list[tuple[str, str]]:
+    """A value of environment.json as lines of a name (empty where it has none) and a text."""
+    if name == "command":
+        return [("", shlex.join(value))]
+    if isinstance(value, Mapping):
+        return [(key.removesuffix("_bytes"), _sized(key, inner)) for key, inner in value.items()]
+    if isinstance(value, list):
+        return [
+            (
+                "",
+                ", ".join(_sized(*pair) for pair in item.items()) if isinstance(item, Mapping) else _setting_text(item),
+            )
+            for item in value
+        ]
+    return [("", _sized(name, value))]
+
+
+def _sized(name: str, value: Any) -> str:
+    return numbers.size(value) if name.endswith("bytes") and isinstance(value, int) else _setting_text(value)
 
 
 def _resume(view: View) -> str:
