@@ -108,6 +108,13 @@ def test_a_group_larger_than_the_share_stays_in_training_where_a_smaller_one_is_
     assert found.validation
 
 
+def test_where_no_group_fits_the_share_the_smallest_is_held_back_whole() -> None:
+    rows = [row("hi", str(number)) for number in range(7)] + [row("ho", str(number)) for number in range(5)]
+    found = split(rows, 0.1, seed=0)
+    assert [one.messages[0].content for one in found.validation] == ["ho"] * 5
+    assert len(found.train) == 7
+
+
 @pytest.mark.parametrize("share", [1.0, -0.1, 1.5])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(UserError, match="from 0 to below 1"):
