@@ -1,5 +1,111 @@
-"""Luthier fine-tunes and prompt-tunes language models, from the data to a verified result."""
+"""Luthier fine-tunes and prompt-tunes language models, from the data to a verified result.
+
+The verbs of the command line as functions. Each works to its end and gives the typed result behind the verb's JSON;
+`listen` is given every event on the way (`luthier.flow.Event`). What the user must mend is raised as
+`luthier.errors.UserError`. Nothing heavy is loaded before a verb is called.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from luthier.flow import Event, Report
+    from luthier.workflow.chat import Chat
+    from luthier.workflow.check import Checked
+    from luthier.workflow.demo import Demo
+    from luthier.workflow.generate import Generated
+    from luthier.workflow.train import Trained
+
+    Listen = Callable[[Event], None]
+
 __version__ = "0.1.0"
+__all__ = ["chat", "check", "demo", "evaluate", "generate", "models", "train"]
+
+_RUNS = Path("runs")
+
+
+def demo(*, root: Path = _RUNS, listen: Listen | None = None) -> Demo:
+    """The whole way on the packaged model and example data; the run stands under `root`."""
+    from luthier.flow import result_of
+    from luthier.workflow.demo import demo
+
+    return result_of(demo(root=root), listen)
+
+
+def train(
+    files: str | Sequence[str] = (),
+    *,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    resume: str | None = None,
+    root: Path = _RUNS,
+    listen: Listen | None = None,
+) -> Trained:
+    """Tunes a model: `luthier.train("rows.jsonl", overrides=["seed=1"])`. Makes `root/name`, or goes on with `resume`.
+
+    Raises `luthier.errors.Stopped` after Ctrl-C or SIGTERM, with everything saved.
+    """
+    from luthier.flow import result_of
+    from luthier.workflow.train import train
+
+    work = train(_listed(files), data=data, overrides=overrides, name=name, resume=resume, root=root)
+    return result_of(work, listen)
+
+
+def evaluate(run: str, *, data: str | None = None, root: Path = _RUNS, listen: Listen | None = None) -> Report:
+    """Measures a run's model beside the untouched one, on the run's test rows or on those of `data`."""
+    from luthier.flow import result_of
+    from luthier.workflow.evaluate import evaluate
+
+    return result_of(evaluate(run, data=data, root=root), listen)
+
+
+def generate(run: str, *, data: str, out: str, root: Path = _RUNS, listen: Listen | None = None) -> Generated:
+    """Writes a run's answers to the rows of `data` into `out`, one JSON line a row."""
+    from luthier.flow import result_of
+    from luthier.workflow.generate import generate
+
+    return result_of(generate(run, data=data, out=out, root=root), listen)
+
+
+def check(
+    files: str | Sequence[str],
+    *,
+    mask: int = 0,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    listen: Listen | None = None,
+) -> Checked:
+    """What would be read, kept and trained on; with `mask`, the tokens of that many rows, each trained or not."""
+    from luthier.flow import result_of
+    from luthier.workflow.check import check
+
+    return result_of(check(_listed(files), mask=mask, data=data, overrides=overrides), listen)
+
+
+def chat(run: str, *, root: Path = _RUNS) -> Chat:
+    """A run's model, or any other, loaded to talk to: `luthier.chat("runs/x").ask([Message("user", "Hello")])`."""
+    from luthier.workflow.chat import open_chat
+
+    return open_chat(run, root)
+
+
+def __getattr__(name: str) -> Any:
+    """`luthier.models`, loaded when asked for: the package of that name, which is the verb too when it is called."""
+    if name == "models":
+        from importlib import import_module
+
+        return import_module("luthier.models")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def _listed(files: str | Sequence[str]) -> Sequence[str]:
+    return [files] if isinstance(files, str) else files

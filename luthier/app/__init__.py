@@ -1,0 +1,1 @@
+"""The faces of Luthier: the command line."""

@@ -1,0 +1,117 @@
+"""`luthier check`: what would be read, kept and trained on, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from luthier.app.cli.job import Job, JsonOption, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from luthier.flow import Event
+    from luthier.workflow.check import Checked, Marked
+
+
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files of rows, or run files.")],
+    mask: Annotated[int, typer.Option(metavar="N", min=0, help="Show N rows with the trained tokens marked.")] = 0,
+    data: Annotated[str | None, typer.Option(metavar="F", help="The rows, where the run file names none.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting that wins over the files.")
+    ] = None,
+    json: JsonOption = False,
+) -> Job:
+    """Look at rows or a run file before training.
+
+    Lists every problem with its line, and what would be read, kept and trained on. Exit code 1 where a row cannot be
+    used. Writes nothing.
+
+    \b
+        luthier check rows.jsonl
+        luthier check run.yaml --mask 3
+    """
+
+    def work(listen: Callable[[Event], None]) -> Outcome:
+        from luthier.flow import result_of
+        from luthier.workflow.check import check
+
+        checked = result_of(check(files, mask=mask, data=data, overrides=overrides or ()), listen)
+        bad = any(problem.severity == "error" for problem in checked.problems)
+        return Outcome(_data(checked), lambda console: _show(checked, files, console), missed=bad)
+
+    return Job(work, json)
+
+
+def _data(checked: Checked) -> dict[str, Any]:
+    return {
+        "read": checked.read,
+        "kept": checked.kept,
+        "dropped": checked.dropped,
+        "problems": [
+            {
+                "check": problem.check,
+                "severity": problem.severity,
+                **asdict(problem.place),
+                "message": problem.message,
+                "remedy": problem.remedy,
+            }
+            for problem in checked.problems
+        ],
+        "mask": [[{"text": text, "trained": trained} for text, trained in row] for row in checked.mask],
+        "rows": checked.account.to_data(),
+    }
+
+
+def _show(checked: Checked, files: list[str], console: Console) -> None:
+    from rich.text import Text
+
+    from luthier.app.cli.next_steps import next_steps
+    from luthier.app.cli.text import visible
+
+    for number, row in enumerate(checked.mask, 1):
+        console.rule(f"row {number}: what is marked is trained on" if number == 1 else f"row {number}", align="left")
+        console.print(marked(row, coloured=console.color_system is not None and not console.no_color))
+    for problem in checked.problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        line = Text(f"{visible(str(problem.place))}: ", "bold").append(visible(problem.message), colour)
+        console.print(line, soft_wrap=True)
+        console.print(Text("  → ").append(visible(problem.remedy), "cyan"), soft_wrap=True)
+    console.print(_account(checked), soft_wrap=True)
+    if checked.kept:
+        next_steps(console, (["train", *files], "train on them"))
+
+
+def marked(row: Marked, coloured: bool) -> Text:
+    """A row with its trained text reversed, or between ⟦ and ⟧ where there is no colour; each newline is a ⏎ too."""
+    from itertools import groupby
+
+    from rich.text import Text
+
+    from luthier.app.cli.text import NEWLINE, visible
+
+    line = Text()
+    for trained, tokens in groupby(row, key=lambda token: token[1]):
+        text = visible("".join(token for token, _ in tokens)).replace("\n", f"{NEWLINE}\n")
+        line.append(f"⟦{text}⟧" if trained and not coloured else text, "reverse green" if trained else "")
+    return line
+
+
+def _account(checked: Checked) -> str:
+    from luthier.app.cli.text import one_line
+    from luthier.report.numbers import count
+
+    total = checked.account.total
+    dropped = "".join(f" + {many:,} dropped ({one_line(reason)})" for reason, many in checked.dropped.items())
+    parts = [f"{count(checked.read, 'row')} read = {checked.kept:,} kept{dropped}"]
+    if total.tokens:
+        parts.append(f"{total.validation:,} held back for validation, {total.cut:,} cut")
+        parts.append(f"{total.trained_tokens:,} of {total.tokens:,} tokens are trained on")
+    errors = sum(problem.severity == "error" for problem in checked.problems)
+    parts.append(f"{count(errors, 'error')}, {count(len(checked.problems) - errors, 'warning')}")
+    return "; ".join(parts)

@@ -1,0 +1,39 @@
+"""`luthier generate`: a run's answers to the rows of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from luthier.app.cli.job import Job, JsonOption, Outcome
+
+if TYPE_CHECKING:
+    from luthier.flow import Event
+
+
+def generate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
+    data: Annotated[str, typer.Option(metavar="F", help="The rows to answer.")],
+    out: Annotated[str, typer.Option(metavar="G", help="The file to write: one JSON line a row.")],
+    json: JsonOption = False,
+) -> Job:
+    """Answer every row of a file with a run.
+
+    \b
+        luthier generate runs/rows-lora-1 --data questions.jsonl --out answers.jsonl
+    """
+
+    def work(listen: Callable[[Event], None]) -> Outcome:
+        from luthier.app.cli.text import one_line
+        from luthier.flow import result_of
+        from luthier.report.numbers import count
+        from luthier.workflow.generate import generate
+
+        made = result_of(generate(run, data=data, out=out), listen)
+        text = f"{count(made.rows, 'answer')} in {one_line(made.out)}"
+        return Outcome(asdict(made), lambda console: console.print(text, soft_wrap=True))
+
+    return Job(work, json)
