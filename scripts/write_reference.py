@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "luthier" / "settings" / "run_file.schema.json"
@@ -19,7 +20,7 @@ REFERENCE = ROOT / "docs" / "reference"
 def main() -> None:
     pages = {
         "run-file.md": run_file_page(json.loads(SCHEMA.read_text(encoding="utf-8"))),
-        "commands.md": commands_page(typer.main.get_command(importlib.import_module("luthier.app.cli").app)),
+        "commands.md": commands_page(importlib.import_module("luthier.app.cli").app),
         "python.md": python_page(importlib.import_module("luthier")),
     }
     REFERENCE.mkdir(parents=True, exist_ok=True)
@@ -100,36 +101,20 @@ def _kind(option: Mapping[str, Any]) -> str:
     return " ".join([kinds[option["type"]], *limits])
 
 
-def commands_page(group: Any) -> str:
-    """Every verb with its arguments and options, as `luthier VERB --help` gives them."""
+def commands_page(app: typer.Typer) -> str:
+    """What `luthier VERB --help` says, verb by verb."""
     parts = [
         "# The commands\n",
-        "`luthier VERB` and `python -m luthier VERB` are the same.\n",
-        "| exit code | |\n|---|---|",
-        "| 0 | done, no target missed |",
-        "| 1 | done, a target or a check missed |",
-        "| 2 | something for you to mend: the message says what, where and what to type |",
-        "| 3 | a fault of Luthier's own: the message says where the report was written |",
-        "| 130, 143 | ended by Ctrl-C or SIGTERM, with everything saved |\n",
+        "`luthier VERB` and `python -m luthier VERB` are the same. What the exit codes mean: "
+        "[Scripts and exit codes](../how-to/scripts.md).\n",
     ]
-    for name, command in group.commands.items():
-        if not command.hidden:
-            parts.append(f"## `luthier {name}`\n")
-            parts.append(f"{inspect.cleandoc(command.help or '').replace(chr(8), '')}\n")
-            parts.append("| | default | |\n|---|---|---|")
-            parts.extend(_parameter(parameter) for parameter in command.params)
-            parts.append("")
+    names = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    for words in ([], *([name] for name in names)):
+        shown = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(app, [*words, "--help"], prog_name="luthier")
+        assert shown.exit_code == 0, shown.output
+        parts.append(f"## `{' '.join(['luthier', *words])}`\n")
+        parts.append(f"```text\n{shown.output.strip()}\n```\n")
     return "\n".join(parts)
-
-
-def _parameter(parameter: Any) -> str:
-    is_argument = parameter.param_type_name == "argument"
-    written = parameter.make_metavar(None) if is_argument else ", ".join([*parameter.opts, *parameter.secondary_opts])
-    plain = (
-        parameter.default is not None and not callable(parameter.default) and parameter.default not in ((), [], False)
-    )
-    default = f"`{_cell(str(parameter.default))}`" if plain else "required" if parameter.required else ""
-    return f"| `{_cell(written)}` | {default} | {_prose(getattr(parameter, 'help', None) or '')} |"
 
 
 def python_page(package: Any) -> str:
