@@ -115,6 +115,19 @@ def test_a_template_that_does_not_say_what_to_emit_is_refused(text: str, reason:
     assert reason in made.message
 
 
+def test_a_block_between_the_messages_and_the_generation_prompt_is_part_of_what_is_sent(tokenizer: Any) -> None:
+    block = Template(
+        "model",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}(be brief)"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    )
+    rendered = render(chat(Message("user", "2+2?"), Message("assistant", "4")), block, tokenizer)
+    assert isinstance(rendered, Rendered), rendered
+    (turn,) = rendered.turns
+    assert turn.prompt == "<|im_start|>user\n2+2?<|im_end|>(be brief)<|im_start|>assistant\n"
+    assert (turn.answer, turn.end) == ("4", "<|im_end|>")
+
+
 def test_inference_stops_at_the_tokenizers_the_models_and_the_templates_end_mark(tokenizer: Any) -> None:
     # 2 is <|im_end|>, 0 is <|endoftext|>, 1 is <|im_start|>.
     assert stop_tokens(CHATML, tokenizer) == (2,)
