@@ -278,7 +278,7 @@ def _answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> l
 
 def _lost(answers: Sequence[str], ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """The letters of each answer for which the vocabulary has no tokens: it leaves them out without a word, or writes
-    one mark for them all. SmolLM2's lacks 21 of the 256 bytes, and with them some control characters and rare planes."""
+    one mark for them all. SmolLM2's lacks 21 of the 256 bytes, and with them some rare letters."""
     if tokenizer.is_fast:
         read = tokenizer.backend_tokenizer.decode_batch(list(ids), skip_special_tokens=False)
     else:
