@@ -93,6 +93,13 @@ def test_an_empty_section_writes_nothing(tmp_path: Path) -> None:
     assert loaded.provenance["data.limit"] == Source(5, "1.yaml:1")
 
 
+def test_settings_that_belong_together_may_stand_in_two_files(tmp_path: Path) -> None:
+    section = "training_config: {prompt_tuning_config: {%s}}"
+    loaded = read(tmp_path, section % "init: text", section % "init_text: Sort the message.")
+    config = loaded.settings.training_config.prompt_tuning_config
+    assert (config.init, config.init_text) == ("text", "Sort the message.")
+
+
 def test_a_written_target_joins_the_others_and_null_takes_one_away(tmp_path: Path) -> None:
     loaded = read(tmp_path, "targets: {perplexity: null, token_accuracy: '> 50%'}")
     assert loaded.settings.targets == {
@@ -289,6 +296,15 @@ def test_what_is_written_gives_the_same_settings_when_read(
     (folder / "settings.yaml").write_text(to_yaml(loaded), encoding="utf-8", newline="")
     again = load(["settings.yaml"], sections=SECTIONS, folder=folder)
     assert again.settings == loaded.settings
+
+
+@pytest.mark.parametrize(
+    "text", ["null", "True", "no", "1e5", "a: b", "a  \nb\n", "\n a\n", "a\n\nb", "a\tb\nc", "a\n\n"]
+)
+def test_a_text_that_yaml_could_take_for_something_else_stays_that_text(tmp_path: Path, text: str) -> None:
+    loaded = read(tmp_path, json.dumps({"model": text}))
+    assert loaded.settings.model == text
+    assert read(tmp_path, to_yaml(loaded)).settings.model == text
 
 
 @profile(deadline=None)
