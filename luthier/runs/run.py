@@ -340,6 +340,7 @@ def _report(content: Any) -> Report:
             "metrics": measures(content["metrics"]),
             "base": measures(content["base"]),
             "targets": tuple(TargetResult(**target) for target in content["targets"]),
+            "difference": measures(content.get("difference", {})),
             "categories": {name: measures(found) for name, found in content["categories"].items()},
         }
     )
