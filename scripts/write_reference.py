@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,17 @@ def python_page(package: Any) -> str:
         value = getattr(package, name)
         if callable(value):
             parts.append(f"## `luthier.{name}`\n")
-            parts.append(f"```python\nluthier.{name}{inspect.signature(value)}\n```\n")
+            parts.append(f"```python\nluthier.{name}{_signature(value)}\n```\n")
             parts.append(f"{inspect.getdoc(value) or ''}\n")
     return "\n".join(parts)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """`(run: str, *, root: Path = Path('runs')) -> Chat`, each parameter on its own line."""
+    written = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(function))).replace("PosixPath(", "Path(")
+    inside, _, result = written[1:].rpartition(") -> ")
+    parameters = re.split(r", (?=\w+: |\*)", inside)
+    return "(\n    " + ",\n    ".join(parameters) + f",\n) -> {result}"
 
 
 def _prose(text: str) -> str:
