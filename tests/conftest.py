@@ -59,7 +59,8 @@ def write_tiny_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
     """A Llama of 2 layers, 4 heads and 2 key-value heads of width 8, random from `seed`, with its tokenizer."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
-    from transformers.utils import logging
+
+    from luthier.models.quiet import quiet
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = write_tiny_tokenizer(folder)
@@ -80,9 +81,8 @@ def write_tiny_model(folder: Path, seed: int = 0, **changes: Any) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = LlamaForCausalLM(LlamaConfig(**(sizes | changes)))
-    chatter: Any = logging
-    chatter.disable_progress_bar()
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     return folder
 
 

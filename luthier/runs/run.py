@@ -295,7 +295,7 @@ class Run:
         """The complete lines of the log: none where there is no log yet."""
         if not self._log_path.is_file():
             return []
-        return self._log_path.read_bytes()[: _complete_bytes(self._log_path)].split(b"\n")[:-1]
+        return self._log_path.read_bytes().split(b"\n")[:-1]
 
 
 def _complete_bytes(path: Path) -> int:

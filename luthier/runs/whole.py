@@ -70,8 +70,7 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
             aside.rename(folder)
             sync(folder.parent)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+            _put_back(folder)
 
 
 def recover(parent: Path) -> None:

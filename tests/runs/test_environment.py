@@ -16,7 +16,7 @@ from luthier.runs import describe_environment, without_secrets
     [
         (["train", "a.yaml", "--seed", "3"], ["train", "a.yaml", "--seed", "3"]),
         (["--token", "abc", "--name", "x"], ["--token", "***", "--name", "x"]),
-        (["--api-key", "--odd"], ["--api-key", "***"]),
+        (["--api-key", "--token", "x"], ["--api-key", "***", "x"]),
         (["--hf_token=abc"], ["--hf_token=***"]),
         (["HF_TOKEN=hf_abcdefghij", "luthier"], ["HF_TOKEN=***", "luthier"]),
         (["chat", "--prompt", "my key is sk-proj-abcdefgh12"], ["chat", "--prompt", "my key is ***"]),
