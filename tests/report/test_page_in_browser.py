@@ -98,7 +98,7 @@ def wild(whole: View) -> View:
     )
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 760, 360])
 def test_the_page_is_quiet_and_no_wider_than_the_window(show: Any, whole: View, width: int) -> None:
     for view in (whole, wild(whole), replace(whole, report=None, pairs=(), steps=(), evaluations=())):
         shown = show(view, width)
