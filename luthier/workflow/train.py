@@ -137,6 +137,7 @@ def _run(run: Run, training: Training, weights: Callable[[], Writers]) -> Genera
 
     keep = training.plan.keep
     run.update(state="running")
+    yield Progress("training", training.step, training.steps)
     with caught() as signal, _tensorboard(run) as show:
         for entry in training.run():
             if isinstance(entry, StepLog | EvaluationLog):

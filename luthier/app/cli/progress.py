@@ -60,7 +60,7 @@ class Pace:
             facts.append(numbers.size(self.recent[-1].memory_bytes))
         left = self.seconds_left(now)
         if left is not None and self.done != self.total:
-            facts.append(f"{numbers.duration(left)} left")
+            facts.append(f"{_whole(left)} left")
         return facts
 
 
@@ -192,11 +192,16 @@ class _Live:
         turning = self._spinner.render(now)
         sign = turning if isinstance(turning, Text) else Text("")
         if silent >= 2:
-            sign.append(f" {numbers.duration(round(silent))}")
+            sign.append(f" {_whole(silent)}")
         if pace is None:
             return sign
         room = self._console.width - sign.cell_len - 2
         return live_line(pace, now - silent, room, self._console.options.ascii_only).append("  ").append(sign)
+
+
+def _whole(seconds: float) -> str:
+    """Without parts of a second, which would only flicker."""
+    return numbers.duration(seconds) if seconds >= 10 else f"{round(seconds)} s"
 
 
 def _print(console: Console, line: Text) -> None:
