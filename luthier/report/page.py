@@ -7,7 +7,7 @@ import shlex
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from math import isnan
@@ -99,7 +99,8 @@ def render(view: View) -> str:
     """The whole page. The same view gives the same bytes."""
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     drawn = curves(view.steps, view.evaluations)
-    report, chosen, commands = view.report, choose(view.pairs), _commands(view)
+    report, pairs, commands = view.report, _judged(view), _commands(view)
+    chosen = choose(pairs)
     sections = {
         "targets": report and report.targets,
         "metrics": report,
@@ -126,10 +127,10 @@ def render(view: View) -> str:
             targets=[_target_line(result, report) for result in report.targets] if report else [],
             verdicts=Counter(result.verdict for result in report.targets) if report else Counter(),
             metrics=_metric_lines(report) if report else [],
-            categories=_category_lines(report, view.pairs) if report else [],
-            outcomes=_outcomes(view.pairs),
+            categories=_category_lines(report, pairs) if report else [],
+            outcomes=_outcomes(pairs),
             chosen=chosen,
-            wrong=sum(pair.tuned_right is False for pair in view.pairs),
+            wrong=sum(pair.tuned_right is False for pair in pairs),
             wrong_shown=sum(pair.tuned_right is False for pair in chosen),
             shared=shared(view.pairs),
             curves=drawn,
@@ -143,6 +144,13 @@ def render(view: View) -> str:
         )
     )
     return page.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _judged(view: View) -> Sequence[Pair]:
+    """The pairs, without right and wrong where accuracy was not measured: equality then says little."""
+    if view.report and view.report.metrics.get("accuracy", _NONE).value is None:
+        return [replace(pair, base_right=None, tuned_right=None) for pair in view.pairs]
+    return view.pairs
 
 
 def choose(pairs: Sequence[Pair]) -> list[Pair]:

@@ -98,6 +98,15 @@ def test_ten_pairs_show_right_and_wrong_in_words(whole: View) -> None:
         assert outcome in text
 
 
+def test_answers_are_not_called_right_or_wrong_where_accuracy_does_not_fit(whole: View) -> None:
+    assert whole.report is not None
+    report = replace(whole.report, metrics={"accuracy": Measure(None, reason="long free answers")}, categories={})
+    text = words(Page(render(replace(whole, report=report))).sections["answers"])
+    assert "10 of 20 rows, spread over the file." in text
+    assert "right" not in text
+    assert "wrong" not in text
+
+
 def test_the_chosen_pairs_show_wrong_answers_but_not_only_them(whole: View) -> None:
     pairs = [replace(pair, tuned_right=pair.line > 12) for pair in whole.pairs]
     chosen = choose(pairs)
