@@ -394,14 +394,16 @@ def _row_parts(total: Tally) -> list[Part]:
 
 
 def _settings(settings: Sequence[Setting]) -> list[tuple[str, list[Setting]]]:
-    """Settings under their headings: resolved ones first, then written ones, then defaults."""
+    """Settings under their headings: resolved ones first, then written ones, then defaults and what this run does not
+    use, which stays `auto`."""
     groups: dict[str, list[Setting]] = {"Chosen for this run": [], "Written": [], "Defaults": []}
     for setting in settings:
-        chosen = setting.reason or setting.source == AUTO
-        groups["Chosen for this run" if chosen else "Defaults" if setting.source == DEFAULT else "Written"].append(
-            setting
-        )
-    return [(name, group) for name, group in groups.items() if group]
+        if setting.reason or (setting.source == AUTO and setting.value != AUTO):
+            heading = "Chosen for this run"
+        else:
+            heading = "Defaults" if setting.source in (AUTO, DEFAULT) else "Written"
+        groups[heading].append(setting)
+    return [(heading, group) for heading, group in groups.items() if group]
 
 
 def _setting_text(value: Any) -> str:

@@ -82,6 +82,7 @@ def whole() -> View:
             ),
             Setting("model", "smollm2-135m-instruct", "run.yaml:2"),
             Setting("tuning_method", "lora", DEFAULT),
+            Setting("training_config.prompt_tuning_config.init", "auto", "auto"),
         ),
         environment={
             "version": 1,

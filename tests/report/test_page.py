@@ -149,7 +149,7 @@ def test_rows_are_accounted_for(whole: View) -> None:
 def test_settings_show_the_resolved_ones_first_with_source_and_reason(whole: View) -> None:
     text = words(Page(render(whole)).sections["settings"])
     assert "training_config.hyperparameters.learning_rate 0.0002 methods/lora.py ten times full tuning" in text
-    assert text.index("Chosen for this run") < text.index("Written") < text.index("Defaults (1)")
+    assert text.index("Chosen for this run") < text.index("Written") < text.index("Defaults (2)")
     assert "model smollm2-135m-instruct run.yaml:2" in text
 
 
