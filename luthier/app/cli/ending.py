@@ -12,21 +12,17 @@ from contextlib import ExitStack, redirect_stdout
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from luthier.app.cli.job import Job, Outcome
 from luthier.app.cli.text import visible
 from luthier.errors import Mistake, Stopped, UserError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 VERSION: Final = 1
 MISSED, MISTAKEN, FAULT = 1, 2, 3
 _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 _SHOWN: Final = 50
-_PLAIN_WIDTH: Final = 100
 
 
 def run(job: Job, command: Sequence[str]) -> int:
@@ -36,7 +32,9 @@ def run(job: Job, command: Sequence[str]) -> int:
         if job.json:
             write_json(outcome.data)
         else:
-            outcome.show(console(sys.stdout))
+            from luthier.app.cli.screen import screen
+
+            outcome.show(screen(sys.stdout))
         sys.stdout.flush()
     except UserError as error:
         return failed(error.mistakes, MISTAKEN, job.json)
@@ -63,14 +61,16 @@ def failed(mistakes: Iterable[Mistake], code: int, as_json: bool) -> int:
         return code
     from rich.text import Text
 
-    screen = console(sys.stderr)
+    from luthier.app.cli.screen import screen
+
+    errors = screen(sys.stderr)
     for mistake in mistakes[:_SHOWN]:
         place = Text(f"{visible(mistake.where)}: " if mistake.where else "", "bold")
-        screen.print(place.append(visible(mistake.message), "red"), soft_wrap=True)
+        errors.print(place.append(visible(mistake.message), "red"), soft_wrap=True)
         for line in visible(mistake.remedy).split("\n") if mistake.remedy else ():
-            screen.print(Text("  → ").append(line, "cyan"), soft_wrap=True)
+            errors.print(Text("  → ").append(line, "cyan"), soft_wrap=True)
     if len(mistakes) > _SHOWN:
-        screen.print(Text(f"and {len(mistakes) - _SHOWN:,} more: --json lists them all"), soft_wrap=True)
+        errors.print(Text(f"and {len(mistakes) - _SHOWN:,} more: --json lists them all"), soft_wrap=True)
     return code
 
 
@@ -81,21 +81,14 @@ def write_json(data: Mapping[str, Any]) -> None:
     sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
-def console(stream: IO[str]) -> Console:
-    """A console that takes text as it is: no markup, no highlighting. Colour as NO_COLOR and the terminal say."""
-    from rich.console import Console
-
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH
-    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width, legacy_windows=False)
-
-
 def _worked(job: Job) -> Outcome:
     from luthier.app.cli.progress import shown
+    from luthier.app.cli.screen import screen
 
     with ExitStack() as stack:
         if job.json:
             stack.enter_context(redirect_stdout(sys.stderr))  # whatever a library prints
-        return job.work(stack.enter_context(shown(console(sys.stderr))))
+        return job.work(stack.enter_context(shown(screen(sys.stderr))))
 
 
 def _writable(value: Any) -> Any:
@@ -114,16 +107,18 @@ def _reported(fault: BaseException, command: Sequence[str]) -> Mistake:
 
     lines = [" ".join(["$ luthier", *without_secrets(command)]), ""]
     lines += traceback.format_exc().split("\n")
-    report = "\n".join(" ".join(without_secrets(line.split(" "))) for line in lines)
-    message = visible(" ".join(without_secrets(f"{type(fault).__name__}: {fault}".split(" ")))).split("\n")[0]
+    report = "\n".join(visible(" ".join(without_secrets(line.split(" ")))) for line in lines)
+    message = " ".join(without_secrets(f"{type(fault).__name__}: {fault}".split("\n")[0].split(" ")))
     try:
         from luthier.models import home
 
         folder = home() / "faults"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{os.getpid()}.txt"
-        path.write_text(report, encoding="utf-8", errors="backslashreplace")
+        path.write_text(report, encoding="utf-8")
     except OSError as error:
         print(report, file=sys.stderr)
-        return Mistake(f"a fault of ours: {message}", remedy=f"the report is above: it could not be kept ({error})")
-    return Mistake(f"a fault of ours: {message}", str(path), "this file is the report; please send it to us")
+        return Mistake(
+            f"a fault of Luthier's own: {message}", remedy=f"the report is above: it could not be kept ({error})"
+        )
+    return Mistake(f"a fault of Luthier's own: {message}", str(path), "this file is the report; please send it to us")

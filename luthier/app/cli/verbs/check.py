@@ -83,7 +83,7 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
         console.print(line, soft_wrap=True)
         console.print(Text("  → ").append(visible(problem.remedy), "cyan"), soft_wrap=True)
     console.print(_account(checked), soft_wrap=True)
-    if checked.kept:
+    if not any(problem.severity == "error" for problem in checked.problems):
         next_steps(console, (["train", *files], "train on them"))
 
 
