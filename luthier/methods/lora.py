@@ -117,7 +117,7 @@ def attach(model: torch.nn.Module, settings: Settings, seed: int) -> Tuned:
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(_peft_config(settings, model), model)
+        inject_adapter_in_model(_peft_config(settings, linear_layers(model), model), model)
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     for parameter in trainable.values():
         parameter.data = parameter.data.float()
@@ -136,7 +136,8 @@ def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[
     def write_config(path: Path) -> None:
         import json
 
-        config = _peft_config(settings, tuned.model).to_dict()
+        layers = dict.fromkeys(name.partition(".lora_")[0].rpartition(".")[2] for name in tuned.trainable)
+        config = _peft_config(settings, list(layers), tuned.model).to_dict()
         config |= {"base_model_name_or_path": base, "inference_mode": True}
         path.write_text(json.dumps(config, indent=2, sort_keys=True, default=sorted) + "\n", encoding="utf-8")
 
@@ -189,22 +190,26 @@ def merge(tuned: Tuned) -> None:
             module.merge()
             parent, _, own = name.rpartition(".")
             setattr(tuned.model.get_submodule(parent), own, module.get_base_layer())
+    del tuned.model.peft_config
 
 
 def _peft_name(name: str) -> str:
     return PEFT_PREFIX + name.replace(".default", "")
 
 
-def _peft_config(settings: Settings, model: torch.nn.Module) -> Any:
+def _peft_config(settings: Settings, layers: list[str], model: torch.nn.Module) -> Any:
+    """PEFT's configuration; `layers` are what `all-linear` means for the model."""
     from peft import LoraConfig
+    from transformers.pytorch_utils import Conv1D
 
     wanted = settings.target_modules
-    targets = linear_layers(model) if wanted == "all-linear" else wanted if isinstance(wanted, str) else list(wanted)
+    targets = layers if wanted == "all-linear" else wanted if isinstance(wanted, str) else list(wanted)
     return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,  # type: ignore[arg-type]
         lora_dropout=settings.dropout,
         target_modules=targets,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
         init_lora_weights="gaussian" if settings.init == "gaussian" else True,

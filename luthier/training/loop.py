@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 STATE_FILE = "training.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
-TRAIN_SAMPLE = 64
+TRAIN_SAMPLE = 32
 """Training rows whose loss is kept at each evaluation, beside the validation rows'."""
 
 

@@ -124,7 +124,7 @@ def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[
     rows = list(tokenize_all(fine, opened.tokenizer, "last_answer"))
     bad += [row for row in rows if isinstance(row, Problem)]
     if bad:
-        raise UserError(listed(bad))
+        raise UserError(listed(bad, "mend them, or take them out of the file"))
     asked = [row for row in questions(conversations, opened.template, opened.tokenizer) if isinstance(row, Question)]
     return asked, [row[0] for row in rows if not isinstance(row, Problem)]
 

@@ -65,5 +65,5 @@ def open_run(name: str, root: Path, say: Callable[[str], None]) -> Opened:
 
 
 def decoder(tokenizer: Any) -> Callable[[Sequence[int]], str]:
-    """Tokens -> text as people read it."""
-    return lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    """Tokens -> their exact text, special marks too: what a model emits before its stop is its answer."""
+    return lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))

@@ -20,6 +20,7 @@ from luthier.settings.loading import Loaded, require_rows, resolve
 from luthier.settings.schema import Settings
 
 SHOWN = 20
+BAD_ROWS = "write `data.bad_rows: drop` to leave such rows out: they are listed and counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def prepare(
         problems += [problem for _, problem in done.bad]
     bad = [problem for side in made for _, problem in side.bad]
     if bad and data.bad_rows == "stop":
-        raise UserError(listed(bad))
+        raise UserError(listed(bad, BAD_ROWS))
     for conversation, problem in (pair for side in made for pair in side.bad):
         account = account.with_dropped(problem.check, [conversation])
     longest = max((len(row.tokens) for side in made for group in side.rows for row in group), default=0)
@@ -90,7 +91,7 @@ def prepare(
     fitted = [fit(side.rows, max_length, data.too_long, tokenizer.bos_token_id) for side in made]  # type: ignore[arg-type]
     errors = [problem for side in fitted for problem in side.problems if problem.severity == "error"]
     if errors:
-        raise UserError(listed(errors))
+        raise UserError(listed(errors, "write `data.too_long: drop`, or raise data.max_length"))
     for fit_side in fitted:
         problems += fit_side.problems
         account = account.with_dropped("too_long", fit_side.dropped).with_cut(fit_side.cuts)
@@ -99,6 +100,10 @@ def prepare(
     validation_rows = _left(made[1].kept, fitted[1])
     account = account.with_validation(validation_rows).with_tokens(fitted[0].kept)
     yield from _said(account, problems)
+    loaded = _resolved(loaded, "objective", "supervised", "the rows have answers")
+    found = {detection.form: detection.reason for detection in rows.forms.values()}
+    if len(found) == 1:
+        loaded = _resolved(loaded, "data.format", *next(iter(found.items())))
     size = mission.dataset_size(account.total.kept)
     loaded = _resolved(loaded, "dataset_size", size, f"{account.total.kept:,} rows")
     return Prepared(
@@ -190,11 +195,10 @@ def _said(account: Account, problems: Sequence[Problem]) -> Generator[Event, Non
         yield Note("warning", f"and {len(problems) - SHOWN:,} more: luthier check lists them all")
 
 
-def listed(problems: Sequence[Problem]) -> list[Mistake]:
-    """The first problems as mistakes, and how many more there are."""
+def listed(problems: Sequence[Problem], remedy: str) -> list[Mistake]:
+    """The first problems as mistakes, and how many more there are with a remedy for all."""
     shown = [Mistake(problem.message, str(problem.place), problem.remedy) for problem in problems[:SHOWN]]
     if len(problems) > SHOWN:
-        remedy = "write `data.bad_rows: drop` to leave such rows out: they are listed and counted"
         shown.append(Mistake(f"and {len(problems) - SHOWN:,} more rows", "", remedy))
     return shown
 

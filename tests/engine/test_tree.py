@@ -1,0 +1,86 @@
+"""Rows become a tree of shared tokens: nothing is lost, nothing is counted twice."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luthier.engine.forward import passes
+from luthier.engine.tree import lay_out
+from luthier.flow import Place, Tokenized
+
+
+def row(tokens: list[int], weights: list[float] | None = None) -> Tokenized:
+    given_weights = weights if weights is not None else [0.0, *([1.0] * (len(tokens) - 1))]
+    return Tokenized(np.array(tokens, dtype=np.int32), np.array(given_weights, dtype=np.float32), Place("x", 1))
+
+
+def test_two_rows_under_a_shared_beginning_and_one_apart_lie_as_the_docstring_draws_them() -> None:
+    tree = lay_out([row([1, 2, 3, 4]), row([1, 2, 3, 5]), row([6, 7])], sharing_pays=1)
+    assert tree.tokens.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert tree.positions.tolist() == [0, 1, 2, 3, 3, 0, 1]
+    assert [(node.start, node.end, node.last) for node in tree.nodes] == [(0, 3, 5), (3, 4, 4), (4, 5, 5), (5, 7, 7)]
+    assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 3], [0, 1, 2, 4], [5, 6]]
+
+
+def test_a_prediction_that_two_rows_share_counts_with_both_weights() -> None:
+    tree = lay_out([row([1, 2, 3], [0, 1, 1]), row([1, 2, 4], [0, 0.5, 1])], sharing_pays=1)
+    predicted = dict(zip(zip(tree.sources.tolist(), tree.targets.tolist(), strict=True), tree.weights, strict=True))
+    assert predicted == {(0, 2): 1.5, (1, 3): 1.0, (1, 4): 1.0}
+
+
+def test_equal_rows_are_one_leaf() -> None:
+    tree = lay_out([row([1, 2, 3]), row([1, 2, 3])])
+    assert tree.tokens.tolist() == [1, 2, 3]
+    assert tree.weights.tolist() == [2.0, 2.0]
+
+
+def test_a_row_that_ends_inside_another_is_a_node_above_it() -> None:
+    tree = lay_out([row([1, 2, 3, 4]), row([1, 2])], sharing_pays=0)
+    assert tree.tokens.tolist() == [1, 2, 3, 4]
+    assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 3], [0, 1]]
+
+
+def test_a_beginning_that_saves_too_little_is_not_shared() -> None:
+    assert len(lay_out([row([1, 2]), row([1, 3])], sharing_pays=2).tokens) == 4
+    assert len(lay_out([row([1, 2]), row([1, 3])], sharing_pays=1).tokens) == 3
+
+
+def test_a_chain_of_a_thousand_rows_that_begin_each_other_is_laid_out() -> None:
+    rows = [row([7] * length) for length in range(2, 1300)]
+    assert len(lay_out(rows, sharing_pays=0).tokens) == 1299
+
+
+ROWS = st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=9), min_size=1, max_size=8)
+
+
+@given(ROWS, st.integers(0, 12))
+def test_each_row_reads_back_along_its_path_and_keeps_its_weight(tokens: list[list[int]], sharing_pays: int) -> None:
+    rows = [row(one) for one in tokens]
+    tree = lay_out(rows, sharing_pays)
+    for given_row, path in zip(rows, tree.paths, strict=True):
+        assert tree.tokens[path].tolist() == given_row.tokens.tolist()
+        assert tree.positions[path].tolist() == list(range(len(given_row.tokens)))
+    assert tree.weights.sum() == sum(float(one.weights.sum()) for one in rows)
+    for number, own in enumerate(tree.predictions):
+        path, given_row = tree.paths[number], rows[number]
+        trained = np.flatnonzero(given_row.weights)
+        assert tree.sources[own].tolist() == path[trained - 1].tolist()
+        assert tree.targets[own].tolist() == given_row.tokens[trained].tolist()
+
+
+@given(ROWS)
+def test_with_all_sharing_each_distinct_beginning_stands_once(tokens: list[list[int]]) -> None:
+    distinct = {tuple(one[: end + 1]) for one in tokens for end in range(len(one))}
+    assert len(lay_out([row(one) for one in tokens], sharing_pays=0).tokens) == len(distinct)
+
+
+@given(ROWS, st.integers(2, 30))
+def test_passes_hold_each_row_once_and_keep_to_their_size(tokens: list[list[int]], most: int) -> None:
+    rows = [row(one) for one in tokens]
+    parts = passes(rows, most)
+    assert sorted(index for part in parts for index in part) == list(range(len(rows)))
+    for part in parts:
+        tree = lay_out([rows[index] for index in part], sharing_pays=0)
+        assert len(part) == 1 or len(tree.tokens) <= most

@@ -1,0 +1,144 @@
+"""The loop: what it yields, that it goes on bit by bit, and that it refuses sick steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from luthier.engine.forward import Engine
+from luthier.errors import UserError
+from luthier.flow import EvaluationLog, StepLog, Tokenized
+from luthier.methods import full, lora
+from luthier.settings.schema import Hyperparameters
+from luthier.training.loop import Pause, Plan, Training
+from tests.engine.test_exactness import random_rows, small_llama
+
+METHODS: dict[str, tuple[Any, Any]] = {
+    "lora": (lora, lora.Settings(r=4, alpha=8, dropout=0.1, target_modules="all-linear")),
+    "full": (full, full.Settings()),
+}
+
+
+def begin(method: str, rows: list[Tokenized], **changes: Any) -> tuple[Training, Any]:
+    module, settings = METHODS[method]
+    tuned = module.attach(small_llama(), settings, 0)
+    hyper = {"batch_size": 4, "epochs": 3, **changes}
+    plan = Plan(Hyperparameters(**hyper), 5e-3, evaluate_every=3, save_every=2, keep=3, metric="loss", seed=0)
+    return Training(Engine(tuned), rows, random_rows(9)[:4], plan), (module, settings, tuned)
+
+
+def write(training: Training, parts: Any, folder: Path) -> None:
+    module, settings, tuned = parts
+    folder.mkdir()
+    for name, writer in {**module.files(tuned, settings, "base"), **training.files()}.items():
+        writer(folder / name)
+
+
+def log(training: Training) -> list[StepLog | EvaluationLog]:
+    return [entry for entry in training.run() if isinstance(entry, StepLog | EvaluationLog)]
+
+
+def timeless(entry: StepLog | EvaluationLog) -> StepLog | EvaluationLog:
+    entry = replace(entry, seconds=0.0)
+    return replace(entry, memory_bytes=0) if isinstance(entry, StepLog) else entry
+
+
+def test_a_run_yields_each_step_evaluates_when_due_and_at_the_end() -> None:
+    training, _ = begin("lora", random_rows(0)[:10])
+    entries = log(training)
+    assert [entry.step for entry in entries if isinstance(entry, StepLog)] == list(range(1, 10))
+    assert [entry.step for entry in entries if isinstance(entry, EvaluationLog)] == [3, 6, 9]
+    assert entries[0].train_loss > entries[-2].train_loss  # type: ignore[union-attr]
+
+
+def test_an_epoch_goes_through_every_row_once_each_time_in_another_order() -> None:
+    training, _ = begin("lora", random_rows(0)[:10])
+    epochs = [[index for step in part for index in training.batch(step)] for part in ((1, 2, 3), (4, 5, 6))]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("at", [1, 3, 4, 8])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(method: str, at: int, tmp_path: Path) -> None:
+    rows = random_rows(0)[:10]
+    whole, whole_parts = begin(method, rows)
+    expected = [timeless(entry) for entry in log(whole)]
+
+    first, parts = begin(method, rows)
+    entries = []
+    for entry in first.run():
+        if isinstance(entry, StepLog | EvaluationLog):
+            entries.append(timeless(entry))
+        if isinstance(entry, Pause) and first.step == at:
+            write(first, parts, tmp_path / "saved")
+            break
+    torch.manual_seed(99)  # another process has another random state
+    second, (module, _, tuned) = begin(method, rows)
+    module.load(tuned, tmp_path / "saved")
+    second.restore(tmp_path / "saved")
+    entries += [timeless(entry) for entry in log(second)]
+
+    assert entries == expected
+    for name, parameter in tuned.trainable.items():
+        assert torch.equal(parameter, whole_parts[2].trainable[name]), name
+
+
+def test_a_step_saved_before_its_evaluation_is_evaluated_when_it_goes_on(tmp_path: Path) -> None:
+    rows = random_rows(0)[:10]
+    first, parts = begin("lora", rows)
+    for entry in first.run():
+        if isinstance(entry, StepLog) and entry.step == 3:
+            write(first, parts, tmp_path / "saved")
+            break
+    second, (module, _, tuned) = begin("lora", rows)
+    module.load(tuned, tmp_path / "saved")
+    second.restore(tmp_path / "saved")
+    assert next(entry.step for entry in log(second) if isinstance(entry, EvaluationLog)) == 3
+
+
+def test_a_row_s_weight_scales_its_tokens_and_the_count_divides_the_sum() -> None:
+    rows = random_rows(0)[:4]
+    training, (_, _, tuned) = begin("lora", rows)
+    engine = Engine(tuned)
+    with torch.no_grad():
+        expected = sum(score.loss for _, score in engine.scores(rows)) / sum(row.trained_tokens for row in rows)
+    training.engine.tuned.model.eval()
+    assert training.rows is rows
+    settings = METHODS["lora"][1].model_copy(update={"dropout": 0.0})
+    plain = Training(Engine(lora.attach(small_llama(), settings, 0)), rows, [], training.plan)
+    assert next(iter(log(plain))).train_loss == pytest.approx(expected, rel=1e-5)  # type: ignore[union-attr]
+
+
+def test_early_stopping_ends_the_run_with_its_reason() -> None:
+    training, _ = begin("lora", random_rows(0)[:10], early_stopping=1, epochs=50)
+    training.plan = replace(training.plan, learning_rate=1.0)
+    log(training)
+    assert training.step < training.steps
+    assert training.stopped_because.startswith("early_stopping")
+
+
+def test_max_minutes_ends_the_run_with_an_evaluation() -> None:
+    training, _ = begin("lora", random_rows(0)[:10], max_minutes=1e-9)
+    entries = log(training)
+    assert [type(entry) for entry in entries] == [StepLog, EvaluationLog]
+    assert "max_minutes" in training.stopped_because
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_rows() -> None:
+    training, (_, _, tuned) = begin("lora", random_rows(0)[:4])
+    before = {name: parameter.clone() for name, parameter in tuned.trainable.items()}
+    with torch.no_grad():
+        next(iter(tuned.model.base_model.layers[0].parameters())).fill_(float("nan"))
+    with pytest.raises(UserError, match=r"the loss is nan .* at step 1"):
+        log(training)
+    assert all(torch.equal(before[name], tuned.trainable[name]) for name in before)
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(UserError, match="no rows to train on"):
+        begin("lora", [])
