@@ -107,14 +107,22 @@ def test_a_reader_that_has_had_enough_is_no_fault(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_models_are_listed_also_where_stdout_knows_only_ascii(tmp_path: Path) -> None:
-    ascii_only = {"PYTHONIOENCODING": "ascii", "LUTHIER_HOME": str(tmp_path / "größe")}
-    done = process("models", environment=ascii_only)
-    assert done.returncode == 0, done.stderr
-    assert "smollm2-135m-instruct" in done.stdout
-    document = json.loads(process("models", "--json", environment=ascii_only).stdout)
-    [packaged] = [model for model in document["models"] if model["kind"] == "packaged"]
-    assert packaged["folder"] is None
+def test_a_stream_that_knows_only_ascii_gets_codes_and_json_stays_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "größe.jsonl").write_text('{"instruction": "a", "response": "b"}\nnope\n', encoding="utf-8")
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    done = process("check", "größe.jsonl", environment=ascii_only, cwd=tmp_path)
+    assert (done.returncode, done.stdout.partition(":")[0]) == (1, "gr\\xf6\\xdfe.jsonl")
+    document = json.loads(process("check", "größe.jsonl", "--json", environment=ascii_only, cwd=tmp_path).stdout)
+    assert [problem["file"] for problem in document["problems"]] == ["größe.jsonl"]
+
+
+def test_models_are_listed_before_any_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, luthier_command: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("LUTHIER_HOME", str(tmp_path))
+    assert "fetched on first use" in luthier_command("models").out
+    [packaged] = [each for each in luthier_command("models", "--json").json["models"] if each["kind"] == "packaged"]
+    assert (packaged["name"], packaged["folder"]) == ("smollm2-135m-instruct", None)
 
 
 def test_sigterm_ends_with_143_through_everything_that_cleans_up(tmp_path: Path) -> None:
