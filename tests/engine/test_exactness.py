@@ -55,7 +55,7 @@ def engine(model: torch.nn.Module) -> Engine:
 def alone(model: Any, row: Tokenized) -> torch.Tensor:
     """The row's weighted loss by the model's own forward pass."""
     tokens = torch.from_numpy(row.tokens.astype(np.int64))[None]
-    likely = model(input_ids=tokens).logits[0, :-1].log_softmax(-1)
+    likely: torch.Tensor = model(input_ids=tokens).logits[0, :-1].log_softmax(-1)
     picked = likely.gather(1, tokens[0, 1:, None])[:, 0]
     return -(picked * torch.from_numpy(row.weights[1:])).sum()
 
