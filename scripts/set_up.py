@@ -201,7 +201,7 @@ def _run(stage: Stage, lock: int) -> None:
 def _last_line() -> str:
     lines = [line.strip() for line in LOG.read_text(errors="replace").splitlines()]
     news = [line for line in lines if line and not line.startswith(("WARNING", "DEPRECATION"))]
-    return news[-1].partition(" packages: ")[0][:100] if news else "starting"
+    return news[-1].partition(": ")[0][:100] if news else "starting"
 
 
 def _stamp(stage: Stage) -> Path:
