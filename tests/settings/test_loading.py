@@ -281,7 +281,9 @@ def run_files(draw: st.DrawFn) -> dict[str, Any]:
 def plain_text() -> st.SearchStrategy[str]:
     """Text of lines, with no placeholder in it."""
     return st.text(
-        st.sampled_from("ab #:-|>'\"\n \t\\é\u2028\x85\U0001f600") | st.characters(exclude_characters="{}"), max_size=12
+        st.sampled_from("ab #:-|>'\"\n \t\\é\u2028\x85\U0001f600")
+        | st.characters(codec="utf-8", exclude_characters="{}"),
+        max_size=12,
     )
 
 
