@@ -52,7 +52,7 @@ def evaluate(
 
     def verdict(name: str, text: str) -> TargetResult:
         known = metrics.OTHER_NAMES.get(name, name)
-        missing = Measure(None, reason=_absent(name, run))
+        missing = Measure(None, reason=_absent(name))
         return judge(
             parse_target(text), name, tuned_measures.get(known, missing), differences.get(known, missing), history
         )
@@ -102,9 +102,9 @@ def _lacks(sample: Sample, metric: metrics.Metric) -> str:
     return "the rows were not scored" if metric.needs == "row_scores" and not sample.row_scores else ""
 
 
-def _absent(name: str, run: str) -> str:
+def _absent(name: str) -> str:
     if name == "human_eval":
-        return f"no votes yet: luthier review {run}"
+        return "no votes yet"
     return f"there is no metric {name!r}, only {', '.join(metrics.names())}"
 
 

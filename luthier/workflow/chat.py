@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from luthier.data.render import stop_tokens
 from luthier.data.templates import Template, load
+from luthier.data.tokenize import prompt_tokens
+from luthier.engine.forward import Engine
+from luthier.engine.generation import grow
 from luthier.errors import UserError
-from luthier.flow import Message, Place, Question
-
-if TYPE_CHECKING:
-    from luthier.engine.forward import Engine
+from luthier.flow import Message, Place, Question, result_of
+from luthier.runs.run import Run
+from luthier.workflow.loaded_model import engine_of, find, open_base
+from luthier.workflow.opened_run import decoder, open_run
 
 LIMIT = 512
 """Tokens of an answer, unless the model stops by itself before."""
@@ -33,10 +37,6 @@ class Chat:
 
     def stream(self, messages: Sequence[Message], limit: int = LIMIT) -> Iterator[str]:
         """The answer piece by piece, as it grows. Raises `UserError` where the template refuses the messages."""
-        from luthier.data.tokenize import prompt_tokens
-        from luthier.engine.generation import grow
-        from luthier.workflow.opened_run import decoder
-
         text, tokens = prompt_tokens(messages, self.template, self.tokenizer)
         question = Question(tokens, text, "", Place("chat", len(messages)))
         decode, said = decoder(self.tokenizer), ""
@@ -53,24 +53,15 @@ class Chat:
 
 def open_chat(run: str, root: Path = Path("runs")) -> Chat:
     """A chat with a run's tuned model, or with a model by any name that `model:` takes."""
-    from luthier.data.render import stop_tokens
-    from luthier.workflow.loaded_model import engine_of, find, open_base
-    from luthier.workflow.opened_run import open_run
-
-    def nothing(text: str) -> None:
-        del text
-
-    from luthier.runs.run import Run
-
     try:
         Run.find(run, root)
     except UserError as no_run:
         try:
-            named = find(run, nothing)
+            named = result_of(find(run))
         except UserError as no_model:
             raise UserError([*no_run.mistakes, *no_model.mistakes]) from None
         template = load("model", {}, named.tokenizer)
         engine = engine_of(open_base(named, "float32"))
         return Chat(engine, named.tokenizer, template, stop_tokens(template, named.tokenizer, named.eos))
-    opened = open_run(run, root, nothing)
+    opened = result_of(open_run(run, root))
     return Chat(opened.tuned(opened.open_base()), opened.tokenizer, opened.template, opened.stops)

@@ -49,9 +49,7 @@ def check(
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
-    said: list[str] = []
-    named = find(loaded.settings.model, said.append)
-    yield from (Note("file", text) for text in said)
+    named = yield from find(loaded.settings.model)
     prepared = yield from prepare(loaded, named.tokenizer, named.context_length, named.eos)
     for path, source in prepared.loaded.provenance.items():
         if source.source == "auto" and source.reason:

@@ -37,6 +37,7 @@ from luthier.settings.schema import Settings
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
 from luthier.workflow.prepare import leaks, listed
+from luthier.workflow.run_file import shown
 
 ROOM = 8
 """Tokens that an answer may have beyond the longest wanted one: a longer one is wrong, however it goes on."""
@@ -46,9 +47,7 @@ EXAMPLES = 10
 def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) -> Generator[Event, None, Report]:
     """Scores and answers each row with both models; keeps the answers, the report and the page in the run."""
     started = time.perf_counter()
-    said: list[str] = []
-    opened = open_run(run, root, said.append)
-    yield from (Note("file", text) for text in said)
+    opened = yield from open_run(run, root)
     conversations, source, notes = _rows(opened.settings, data)
     yield from notes
     asked, rows = _asked(conversations, opened)
@@ -105,6 +104,7 @@ def _rows(settings: Settings, data: str | None) -> tuple[Sequence[Conversation],
     ).conversations
     path = data or written.test or (written.validation if isinstance(written.validation, str) else None)
     if path is not None:
+        path = shown(path)
         test = load_rows([(path, 1.0)], written.format, written.columns, written.bad_rows).conversations
         if isinstance(written.validation, float | int):
             train = split(train, written.validation, settings.seed).train

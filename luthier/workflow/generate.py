@@ -40,9 +40,7 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
     rows = list(prompts(data))
     if bad := [row for row in rows if isinstance(row, Problem)]:
         raise UserError(listed(bad, "mend them, or take them out of the file"))
-    said: list[str] = []
-    opened = open_run(run, root, said.append)
-    yield from (Note("file", text) for text in said)
+    opened = yield from open_run(run, root)
     asked = []
     for row in rows:
         assert isinstance(row, Conversation)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from luthier import models
 from luthier.engine.forward import Engine
-from luthier.flow import Tuned
+from luthier.flow import Event, Note, Tuned
 from luthier.models import Source
 
 if TYPE_CHECKING:
@@ -25,9 +28,15 @@ class Named:
     eos: tuple[int, ...]
 
 
-def find(name: str, say: Callable[[str], None]) -> Named:
-    """The model of that name, fetched first where need be; its weights are not loaded yet."""
-    source = models.resolve(name, say)
+def find(name: str) -> Generator[Event, None, Named]:
+    """The model of that name, fetched first where need be and said at once; its weights are not loaded yet."""
+    lines: SimpleQueue[str] = SimpleQueue()
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(models.resolve, name, lines.put)
+        while not (fetching.done() and lines.empty()):
+            with suppress(Empty):
+                yield Note("file", lines.get(timeout=0.05))
+    source = fetching.result()
     tokenizer = models.load_tokenizer(source)
     shape = models.describe(source)
     return Named(source, tokenizer, shape.context_length, models.generation_stops(source, tokenizer))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from luthier.data.render import stop_tokens
 from luthier.data.templates import Template, load
 from luthier.engine.forward import Engine
 from luthier.errors import mistake
+from luthier.flow import Event
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
 from luthier.workflow import run_file
@@ -47,7 +48,7 @@ class Opened:
         return engine_of(model)
 
 
-def open_run(name: str, root: Path, say: Callable[[str], None]) -> Opened:
+def open_run(name: str, root: Path) -> Generator[Event, None, Opened]:
     """The run of that name or folder. Raises `UserError` where it has no weights yet."""
     from luthier import models
 
@@ -58,7 +59,7 @@ def open_run(name: str, root: Path, say: Callable[[str], None]) -> Opened:
             f"the run has no tuned weights yet: it is {state}", str(run.folder), f"luthier train --resume {run.folder}"
         )
     settings = run_file.read([str(run.settings_path)]).settings
-    base = find(settings.model, say)
+    base = yield from find(settings.model)
     tokenizer = models.load_tokenizer(models.Source(name, "folder", run.weights))
     template = load("model", {}, tokenizer)
     return Opened(run, settings, base, tokenizer, template, stop_tokens(template, tokenizer, base.eos))

@@ -18,6 +18,7 @@ from luthier.flow import Conversation, Event, Note, Problem, Progress, Rendered,
 from luthier.settings import mission
 from luthier.settings.loading import Loaded, require_rows, resolve
 from luthier.settings.schema import Settings
+from luthier.workflow import run_file
 
 SHOWN = 20
 BAD_ROWS = "write `data.bad_rows: drop` to leave such rows out: they are listed and counted"
@@ -56,7 +57,7 @@ def prepare(
     settings = loaded.settings
     require_rows(settings)
     data = settings.data
-    files = [(file.path, file.weight) for file in data.train or ()]
+    files = [(run_file.shown(file.path), file.weight) for file in data.train or ()]
     rows = load_rows(files, data.format, data.columns, data.bad_rows, data.limit)
     account, problems = rows.account, list(rows.problems)
     for file, detection in rows.forms.items():
@@ -99,7 +100,6 @@ def prepare(
         raise mistake("no row is left to train on", "data", "raise data.max_length, or write data.too_long: cut_start")
     validation_rows = _left(made[1].kept, fitted[1])
     account = account.with_validation(validation_rows).with_tokens(fitted[0].kept)
-    yield from _said(account, problems)
     loaded = _resolved(loaded, "objective", "supervised", "the rows have answers")
     found = {detection.form: detection.reason for detection in rows.forms.values()}
     if len(found) == 1:
@@ -128,7 +128,7 @@ def _validation_file(settings: Settings) -> Rows:
     assert isinstance(data.validation, str)
     if data.validation in {file.path for file in data.train or ()}:
         raise mistake("the validation file is a training file too", "data.validation", "name another file, or a share")
-    return load_rows([(data.validation, 1.0)], data.format, data.columns, data.bad_rows)
+    return load_rows([(run_file.shown(data.validation), 1.0)], data.format, data.columns, data.bad_rows)
 
 
 def _tokenized(
@@ -180,7 +180,8 @@ def _resolved(loaded: Loaded, path: str, value: Any, reason: str) -> Loaded:
     return resolve(loaded, path, value, reason, "auto") if old.value == "auto" else loaded
 
 
-def _said(account: Account, problems: Sequence[Problem]) -> Generator[Event, None, None]:
+def said(account: Account, problems: Sequence[Problem]) -> Generator[Event, None, None]:
+    """The account of the rows in a line, and the first problems."""
     total = account.total
     dropped = "".join(f", {count:,} dropped ({reason})" for reason, count in total.dropped.items())
     cut = f", {total.cut:,} cut" if total.cut else ""

@@ -51,6 +51,12 @@ def data_files(settings: Settings) -> list[Path]:
     return [Path(name) for name in dict.fromkeys(named)]
 
 
+def shown(path: str) -> str:
+    """A file's path as people read it: from the current folder where it stands below it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
 def _not_yet(settings: Settings) -> list[Mistake]:
     """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
     data, training = settings.data, settings.training_config

@@ -14,10 +14,10 @@ from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
 from luthier.settings import mission
-from luthier.settings.loading import Loaded, resolve
+from luthier.settings.loading import Loaded, require_rows, resolve
 from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
-from luthier.workflow.prepare import Prepared, prepare
+from luthier.workflow.prepare import Prepared, prepare, said
 from luthier.workflow.signals import caught
 
 if TYPE_CHECKING:
@@ -61,13 +61,12 @@ def train(
     else:
         named = [f"name={name}"] if name else []
         loaded = run_file.read(files, data, [*overrides, *named])
-    yield Note("file", "loading the model")
+    require_rows(loaded.settings)
     from luthier.workflow.loaded_model import find, open_base
 
-    said: list[str] = []
-    model_named = find(loaded.settings.model, said.append)
-    yield from (Note("file", text) for text in said)
+    model_named = yield from find(loaded.settings.model)
     prepared = yield from prepare(loaded, model_named.tokenizer, model_named.context_length, model_named.eos)
+    yield from said(prepared.account, prepared.problems)
     loaded = _method_chosen(prepared.loaded)
     method = run_file.method(loaded.settings.tuning_method)
     loaded = _precision_chosen(loaded, method)

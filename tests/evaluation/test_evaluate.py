@@ -65,7 +65,7 @@ def test_each_target_has_a_verdict_and_null_is_no_target() -> None:
         "human_eval": "not_measured",
         "charm": "not_measured",
     }
-    assert found["human_eval"].reason == "no votes yet: luthier review tickets"
+    assert found["human_eval"].reason == "no votes yet"
     assert found["charm"].reason.startswith("there is no metric 'charm', only accuracy, ")
 
 

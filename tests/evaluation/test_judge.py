@@ -75,8 +75,8 @@ def test_a_value_without_an_interval_is_at_most_likely() -> None:
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
-    found = verdict("> 80%", "human_eval", Measure(None, reason="no votes yet: luthier review tickets"))
-    assert (found.verdict, found.reason) == ("not_measured", "no votes yet: luthier review tickets")
+    found = verdict("> 80%", "human_eval", Measure(None, reason="no votes yet"))
+    assert (found.verdict, found.reason) == ("not_measured", "no votes yet")
 
 
 @pytest.mark.parametrize(
