@@ -7,6 +7,7 @@ The verbs of the command line as functions. Each works to its end and gives the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from luthier.workflow.train import Trained
 
     Listen = Callable[[Event], None]
+
+# Read by OpenMP when torch is first loaded. Threads that wait by spinning stand in each other's way as soon as anything
+# else runs on the machine: training took ten times as long beside one busy process (docs/log.md).
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 __version__ = "0.1.0"
 __all__ = ["chat", "check", "demo", "evaluate", "generate", "models", "train"]
