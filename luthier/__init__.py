@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     Listen = Callable[[Event], None]
 
-# Read by OpenMP when torch is first loaded. Threads that wait by spinning stand in each other's way as soon as anything
-# else runs on the machine: training took ten times as long beside one busy process (docs/log.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# Read by OpenMP when torch is first loaded: how often a waiting thread looks before it sleeps. With the usual 300,000,
+# threads stand in each other's way as soon as anything else runs on the machine (docs/log.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
 __all__ = ["chat", "check", "demo", "evaluate", "generate", "models", "train"]

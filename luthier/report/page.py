@@ -143,7 +143,7 @@ def render(view: View) -> str:
             sections=[(name, _SECTIONS[name]) for name, there in sections.items() if there],
         )
     )
-    return page.encode("utf-8", "backslashreplace").decode("utf-8")
+    return page.lstrip().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _judged(view: View) -> Sequence[Pair]:
