@@ -28,7 +28,7 @@ class Demo:
 
 
 def demo(*, root: Path = Path("runs")) -> Generator[Event, None, Demo]:
-    """Trains the packaged model to sort a support desk's messages, and evaluates it beside the untouched one."""
+    """Trains the packaged model to find a message's order number, and evaluates it beside the untouched one."""
     started = time.perf_counter()
     with as_file(files("luthier.examples") / "support_desk") as example:
         yield Note("file", f"the example's rows and run file are in {example}")

@@ -1,4 +1,4 @@
-"""The packaged model through the command line, as the README has it: a short run always, the whole demo in `test-all`."""
+"""The packaged model through the command line: a short run always, the whole demo in `make test-all`."""
 
 from __future__ import annotations
 
