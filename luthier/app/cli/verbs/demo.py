@@ -21,7 +21,7 @@ ROOT = Path("runs")
 def demo(strict: StrictOption = False, json: JsonOption = False) -> Job:
     """See the whole way once, on example data.
 
-    Measures the packaged model, tunes it to sort a support desk's messages, and measures it again: about 4 minutes.
+    Tunes the packaged model to find a message's order number and measures it before and after: about 4 minutes.
 
     \b
         luthier demo
