@@ -15,7 +15,9 @@ from luthier.engine.tree import Tree, lay_out
 from luthier.flow import RowScore, Tokenized, Tuned
 
 TOKENS_A_PASS = 1024
-"""Distinct tokens that go through the model at once, unless one row alone is longer (docs/log.md)."""
+"""Distinct tokens that go through the model at once in training, unless one row alone is longer (docs/log.md)."""
+TOKENS_A_SCORING_PASS = 4096
+"""The same without gradients, where nothing is kept for a way back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,9 @@ class Engine:
         return summed_loss(states, self.head, targets, torch.from_numpy(tree.weights).to(self.device))
 
     @torch.no_grad()
-    def scores(self, rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> Iterator[tuple[int, RowScore]]:
+    def scores(
+        self, rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_SCORING_PASS
+    ) -> Iterator[tuple[int, RowScore]]:
         """The score of each row with its index, as passes finish: rows that begin alike go together."""
         was_training = self.tuned.model.training
         self.tuned.model.eval()

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from luthier.engine.attention import TreePlan, plan
-from luthier.engine.forward import TOKENS_A_PASS, Engine, passes
+from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, passes
 from luthier.engine.tree import lay_out
 from luthier.flow import Answer, Question, Tokenized
 
@@ -69,7 +69,7 @@ def answers(
     decode: Callable[[Sequence[int]], str],
     stops: Sequence[int],
     limit: int,
-    tokens_a_pass: int = TOKENS_A_PASS,
+    tokens_a_pass: int = TOKENS_A_SCORING_PASS,
 ) -> Iterator[tuple[int, Answer]]:
     """The greedy answer to each question with its index, as batches finish; at most `limit` tokens, a stop included.
 

@@ -172,7 +172,7 @@ class Training:
         sample = [self.rows[int(index)] for index in sorted(chosen)]
         scores: dict[int, RowScore] = {}
         every = [*self.validation, *sample]
-        for index, score in self.engine.scores(every, self.plan.tokens_a_pass):
+        for index, score in self.engine.scores(every):
             scores[index] = score
             yield Progress("validating", len(scores), len(every))
         held_back = [scores[index] for index in range(len(self.validation))]
