@@ -14,6 +14,8 @@ from luthier.models import Source, resolve
 
 # Before huggingface_hub is first imported: a test that wants the hub is a mistake.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Before torch is: on a 2-layer model a second thread only waits. Tests of the packaged model take it back.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

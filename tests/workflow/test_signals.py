@@ -14,7 +14,7 @@ import pytest
 from luthier.runs.run import Run
 from tests.workflow.conftest import worked
 
-LONG = ["training_config.hyperparameters.epochs=30", "training_config.evaluation.eval_steps=100"]
+LONG = ["training_config.hyperparameters.epochs=15", "training_config.evaluation.eval_steps=100"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -34,7 +34,9 @@ def test_a_signal_saves_and_the_run_goes_on_to_the_same_end(
     )
     log = tmp_path / "runs" / "cut" / "log.jsonl"
     deadline = time.monotonic() + 120
-    while not (log.is_file() and log.read_bytes().count(b"\n") >= 5) and time.monotonic() < deadline:
+    while not (log.is_file() and log.read_bytes().count(b"\n") >= 5):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     asked = time.monotonic()
     process.send_signal(number)
