@@ -38,7 +38,7 @@ def luthier(folder: Path, *arguments: str) -> dict[str, Any]:
 def test_a_minute_of_training_moves_the_packaged_model(packaged_model: Source, tmp_path: Path) -> None:
     lines = (EXAMPLE / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "few.jsonl").write_text("".join(lines[:12]), encoding="utf-8")
-    settings = ("training_config.hyperparameters.max_steps=6", "data.limit=96", "data.validation=0.1")
+    settings = ("training_config.hyperparameters.epochs=1", "data.limit=96", "data.validation=0.1")
     overrides = [part for setting in settings for part in ("--set", setting)]
     made = luthier(tmp_path, "train", str(EXAMPLE / "run.yaml"), *overrides, "--name", "minute")
     assert made["steps"] == 6
