@@ -144,7 +144,7 @@ def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
     made = tokenized(rows(steps), tokenizer)
     columns = {
         "input_ids": [tokens for tokens, _ in made],
-        "completion_mask": [[0] * prompt + [1] * (len(tokens) - prompt) for tokens, prompt in made],
+        "labels": [[-100] * prompt + tokens[prompt:] for tokens, prompt in made],
     }
     with tempfile.TemporaryDirectory() as folder:
         config = SFTConfig(
@@ -164,7 +164,6 @@ def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
             use_cpu=True,
             max_length=None,
             disable_tqdm=True,
-            completion_only_loss=True,
             dataset_kwargs={"skip_prepare_dataset": True},
         )
         trainer = Sequential(

@@ -70,7 +70,9 @@ def train(
     loaded = _method_chosen(prepared.loaded)
     method = run_file.method(loaded.settings.tuning_method)
     loaded = _precision_chosen(loaded, method)
-    model = open_base(model_named, loaded.settings.training_config.hyperparameters.precision)
+    precision = loaded.settings.training_config.hyperparameters.precision
+    longest = max(len(row.tokens) for row in (*prepared.train, *prepared.validation))
+    model = open_base(model_named, precision, longest)
     loaded = _targets_resolved(loaded, method, model)
     loaded = _training_resolved(loaded, method, len(prepared.train))
     tuned = method.attach(model, run_file.method_settings(loaded.settings, method), loaded.settings.seed)
