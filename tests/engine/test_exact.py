@@ -36,7 +36,7 @@ SIZES: dict[str, Any] = {
 @pytest.mark.parametrize("family", ["llama", "qwen2", "mistral"])
 def test_plain_families_are_computed_exactly(family: str) -> None:
     torch.manual_seed(0)
-    models = {
+    models: dict[str, Any] = {
         "llama": small_llama,
         "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
         "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=16)),
