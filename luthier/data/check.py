@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
+
+from msgspec.structs import replace
 
 from luthier import plugins
 from luthier.data.account import Account, Tally

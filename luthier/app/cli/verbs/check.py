@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import structs
 
 from luthier.app.cli.job import Job, JsonOption, Outcome
 
@@ -57,7 +57,7 @@ def _data(checked: Checked) -> dict[str, Any]:
             {
                 "check": problem.check,
                 "severity": problem.severity,
-                **asdict(problem.place),
+                **structs.asdict(problem.place),
                 "message": problem.message,
                 "remedy": problem.remedy,
             }
