@@ -1,7 +1,7 @@
 """The run file: its schema, its mistakes with line and column, and where each value came from."""
 
 from luthier.settings.json_schema import json_schema
-from luthier.settings.loading import Loaded, Source, load, require_rows, resolve
+from luthier.settings.loading import Loaded, Source, load, require_rows, resolve, resolve_auto
 from luthier.settings.schema import Section, Settings
 from luthier.settings.targets import Target, parse_target
 from luthier.settings.writing import to_data, to_yaml
@@ -17,6 +17,7 @@ __all__ = [
     "parse_target",
     "require_rows",
     "resolve",
+    "resolve_auto",
     "to_data",
     "to_yaml",
 ]

@@ -116,6 +116,11 @@ def resolve(loaded: Loaded, path: str, value: Any, reason: str, source: str) -> 
     return Loaded(settings, {**loaded.provenance, path: Source(value, source, reason)})
 
 
+def resolve_auto(loaded: Loaded, path: str, value: Any, reason: str) -> Loaded:
+    """The same with this setting decided where it is `auto`; what is written stays."""
+    return resolve(loaded, path, value, reason, AUTO) if loaded.provenance[path].value == AUTO else loaded
+
+
 def _kept(mistakes: list[Mistake], entry: Entry | None, found: list[Mistake]) -> list[Entry]:
     mistakes += found
     return [entry] if entry is not None else []

@@ -16,7 +16,7 @@ from luthier.data.tokenize import Fitted, fit, prove, tokenize_all
 from luthier.errors import Mistake, UserError, mistake
 from luthier.flow import Conversation, Event, Note, Problem, Progress, Rendered, Tokenized
 from luthier.settings import mission
-from luthier.settings.loading import Loaded, require_rows, resolve
+from luthier.settings.loading import Loaded, require_rows, resolve_auto
 from luthier.settings.schema import Settings
 from luthier.workflow import run_file
 
@@ -74,7 +74,7 @@ def prepare(
             yield Note("warning", sides.note)
     template = choose_template(settings, [*train, *held_back], tokenizer)
     reason = templates.choose(data.template, train[0].form, tokenizer)[1]
-    loaded = _resolved(loaded, "data.template", "model" if template.name == "model" else "formats", reason)
+    loaded = resolve_auto(loaded, "data.template", "model" if template.name == "model" else "formats", reason)
     stops = stop_tokens(template, tokenizer, eos)
     made = []
     for side in (train, held_back):
@@ -88,7 +88,7 @@ def prepare(
         account = account.with_dropped(problem.check, [conversation])
     longest = max((len(row.tokens) for side in made for group in side.rows for row in group), default=0)
     max_length, why = _max_length(data.max_length, longest, context_length)
-    loaded = _resolved(loaded, "data.max_length", max_length, why)
+    loaded = resolve_auto(loaded, "data.max_length", max_length, why)
     fitted = [fit(side.rows, max_length, data.too_long, tokenizer.bos_token_id) for side in made]  # type: ignore[arg-type]
     errors = [problem for side in fitted for problem in side.problems if problem.severity == "error"]
     if errors:
@@ -100,12 +100,12 @@ def prepare(
         raise mistake("no row is left to train on", "data", "raise data.max_length, or write data.too_long: cut_start")
     validation_rows = _left(made[1].kept, fitted[1])
     account = account.with_validation(validation_rows).with_tokens(fitted[0].kept)
-    loaded = _resolved(loaded, "objective", "supervised", "the rows have answers")
+    loaded = resolve_auto(loaded, "objective", "supervised", "the rows have answers")
     found = {detection.form: detection.reason for detection in rows.forms.values()}
     if len(found) == 1:
-        loaded = _resolved(loaded, "data.format", *next(iter(found.items())))
+        loaded = resolve_auto(loaded, "data.format", *next(iter(found.items())))
     size = mission.dataset_size(account.total.kept)
-    loaded = _resolved(loaded, "dataset_size", size, f"{account.total.kept:,} rows")
+    loaded = resolve_auto(loaded, "dataset_size", size, f"{account.total.kept:,} rows")
     return Prepared(
         loaded, template, stops, fitted[0].kept, fitted[1].kept, validation_rows, account.check(), tuple(problems)
     )
@@ -172,12 +172,6 @@ def _max_length(setting: Any, longest: int, context_length: int | None) -> tuple
     if context_length is not None and longest > context_length:
         return context_length, "the model's context; a row is longer"
     return longest, "the longest row"
-
-
-def _resolved(loaded: Loaded, path: str, value: Any, reason: str) -> Loaded:
-    """The same with an `auto` resolved; what is written stays."""
-    old = loaded.provenance[path]
-    return resolve(loaded, path, value, reason, "auto") if old.value == "auto" else loaded
 
 
 def said(account: Account, problems: Sequence[Problem]) -> Generator[Event, None, None]:

@@ -14,7 +14,7 @@ from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
 from luthier.settings import mission
-from luthier.settings.loading import Loaded, require_rows, resolve
+from luthier.settings.loading import Loaded, require_rows, resolve, resolve_auto
 from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
 from luthier.workflow.prepare import Prepared, prepare, said
@@ -222,12 +222,8 @@ def _base_name(loaded: Loaded) -> str:
     return str(Path(name).resolve()) if Path(name).exists() else name
 
 
-def _auto(loaded: Loaded, path: str, value: Any, reason: str, source: str = "auto") -> Loaded:
-    return resolve(loaded, path, value, reason, source) if loaded.provenance[path].value == "auto" else loaded
-
-
 def _method_chosen(loaded: Loaded) -> Loaded:
-    return _auto(loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
+    return resolve_auto(loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
 
 
 def _precision_chosen(loaded: Loaded, method: Any) -> Loaded:
@@ -237,8 +233,8 @@ def _precision_chosen(loaded: Loaded, method: Any) -> Loaded:
 
     path = "training_config.hyperparameters.precision"
     if method.TRAINS_THE_BASE:
-        return _auto(loaded, path, "float32", "trained weights need float32 to take small steps")
-    return _auto(loaded, path, *fast_precision(torch.device("cpu")))
+        return resolve_auto(loaded, path, "float32", "trained weights need float32 to take small steps")
+    return resolve_auto(loaded, path, *fast_precision(torch.device("cpu")))
 
 
 def _targets_resolved(loaded: Loaded, method: Any, model: Any) -> Loaded:
@@ -256,12 +252,14 @@ def _training_resolved(loaded: Loaded, method: Any, rows: int) -> Loaded:
 
     settings = loaded.settings
     rate, reason, source = method.learning_rate(run_file.method_settings(settings, method))
-    loaded = _auto(loaded, "training_config.hyperparameters.learning_rate", rate, f"{reason}; {source}")
+    loaded = resolve_auto(loaded, "training_config.hyperparameters.learning_rate", rate, f"{reason}; {source}")
     hyper = settings.training_config.hyperparameters
     steps = count_steps(rows, hyper.batch_size, hyper.epochs, hyper.max_steps)
     for key, most in (("eval_steps", mission.EVALUATION.eval_steps), ("save_steps", mission.EVALUATION.save_steps)):
         value = max(1, min(most, steps // 10))
-        loaded = _auto(loaded, f"training_config.evaluation.{key}", value, f"a tenth of {steps} steps, at most {most}")
+        loaded = resolve_auto(
+            loaded, f"training_config.evaluation.{key}", value, f"a tenth of {steps} steps, at most {most}"
+        )
     return loaded
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from luthier.errors import Mistake, UserError
 from luthier.methods import lora, prefix_tuning, prompt_tuning, qlora
-from luthier.settings import Loaded, Source, load, require_rows, resolve, to_data, to_yaml
+from luthier.settings import Loaded, Source, load, require_rows, resolve, resolve_auto, to_data, to_yaml
 
 SECTIONS = {str(method.SECTION): method.Settings for method in (lora, qlora, prompt_tuning, prefix_tuning)}
 
@@ -212,6 +212,15 @@ def test_an_auto_is_resolved_with_value_reason_and_source(tmp_path: Path) -> Non
     assert after.settings.data == before.settings.data
     assert after.provenance[path] == Source(2e-4, "methods/lora", "ten times the rate of full tuning")
     assert f"learning_rate: {2e-4!r}  # methods/lora: ten times the rate of full tuning\n" in to_yaml(after)
+
+
+def test_resolve_auto_decides_an_auto_and_leaves_what_is_written(tmp_path: Path) -> None:
+    path = "training_config.evaluation.eval_steps"
+    after = resolve_auto(read(tmp_path, "seed: 1"), path, 3, "a tenth of 30 steps")
+    assert after.settings.training_config.evaluation.eval_steps == 3
+    assert after.provenance[path] == Source(3, "auto", "a tenth of 30 steps")
+    written = read(tmp_path, "training_config: {evaluation: {eval_steps: 7}}")
+    assert resolve_auto(written, path, 3, "a tenth of 30 steps") is written
 
 
 def test_a_default_that_nobody_wrote_may_be_resolved_and_what_is_written_stays(tmp_path: Path) -> None:
