@@ -11,7 +11,7 @@ from torch import Tensor
 
 from luthier.engine.attention import NAME, Attention, plan
 from luthier.engine.loss import Head, losses, summed_loss
-from luthier.engine.tree import Tree, lay_out
+from luthier.engine.tree import Tree, common_length, lay_out
 from luthier.flow import RowScore, Tokenized, Tuned
 
 TOKENS_A_PASS = 1024
@@ -92,16 +92,10 @@ def passes(rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> lis
     size = 0
     for index in order:
         tokens = rows[index].tokens
-        shared = _common_length(rows[parts[-1][-1]].tokens, tokens) if parts else 0
+        shared = common_length(rows[parts[-1][-1]].tokens, tokens) if parts else 0
         if not parts or size + len(tokens) - shared > tokens_a_pass:
             parts.append([])
             size, shared = 0, 0
         parts[-1].append(index)
         size += len(tokens) - shared
     return parts
-
-
-def _common_length(first: Any, second: Any) -> int:
-    shorter = min(len(first), len(second))
-    differs = (first[:shorter] != second[:shorter]).nonzero()[0]
-    return int(differs[0]) if len(differs) else shorter

@@ -72,7 +72,7 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree
             continue
         group, done = item
         first, last = rows[group[0]].tokens, rows[group[-1]].tokens
-        common = _common(first, last, done)
+        common = common_length(first, last, done)
         branches = _split(rows, group, common)
         equal = common == len(first) == len(last)
         if not equal and (common - done) * (len(branches) - 1) < sharing_pays:
@@ -95,7 +95,7 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree
     )
 
 
-def _common(first: NDArray[np.int32], second: NDArray[np.int32], done: int) -> int:
+def common_length(first: NDArray[np.int32], second: NDArray[np.int32], done: int = 0) -> int:
     """How many tokens two rows have in common at their beginning, the first `done` being known to be."""
     shorter = min(len(first), len(second))
     differs = np.flatnonzero(first[done:shorter] != second[done:shorter])
