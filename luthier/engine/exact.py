@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import linear
 
 from luthier.engine.forward import Engine
 from luthier.engine.tree import lay_out
@@ -37,7 +36,7 @@ def refuse_inexact(model: Any, name: str, longest: int | None = None) -> None:
     try:
         own = model(input_ids=torch.from_numpy(tokens.astype(np.int64)).to(engine.device), use_cache=False).logits
         states = engine.states(tree)
-        ours = torch.stack([linear(states[torch.from_numpy(path)], *_head(engine)) for path in tree.paths])
+        ours = torch.stack([engine.head.logits(states[torch.from_numpy(path)]) for path in tree.paths])
     except (TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise mistake(f"this model cannot be computed here yet ({error})", name, REMEDY) from error
     finally:
@@ -45,7 +44,3 @@ def refuse_inexact(model: Any, name: str, longest: int | None = None) -> None:
     apart = float((ours.double() - own.double()).abs().max() / own.double().abs().max())
     if not apart <= TOLERANCE.get(own.dtype, 5e-2):
         raise mistake(f"this model cannot be computed exactly here yet: its logits are {apart:.1%} off", name, REMEDY)
-
-
-def _head(engine: Engine) -> tuple[torch.Tensor, torch.Tensor | None]:
-    return engine.head.weight, engine.head.bias

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from luthier.engine.attention import TreePlan, plan
 from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, passes
@@ -172,4 +172,4 @@ def _spread(
 def _most_likely(engine: Engine, states: Tensor) -> Tensor:
     """The most likely next token after each state (R, C) -> (R)."""
     head = engine.head
-    return torch.cat([linear(part, head.weight, head.bias).argmax(-1) for part in states.split(head.piece)])
+    return torch.cat([head.logits(part).argmax(-1) for part in states.split(head.piece)])

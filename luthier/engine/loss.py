@@ -28,6 +28,10 @@ class Head:
         """Predictions a piece."""
         return max(16, PIECE_BYTES // (4 * self.weight.shape[0]))
 
+    def logits(self, states: Tensor) -> Tensor:
+        """Hidden states (..., C) -> logits (..., V)."""
+        return linear(states, self.weight, self.bias)
+
 
 def summed_loss(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor) -> Tensor:
     """sum over m of weights[m] * -log p(targets[m]), a scalar in nats. hidden (M, C); targets, weights (M).
@@ -36,7 +40,7 @@ def summed_loss(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor) ->
     For two equal logits the loss of either target is log 2 = 0.693.
     """
     result: Tensor = _SummedLoss.apply(  # type: ignore[no-untyped-call]
-        hidden, head.weight, head.bias, targets, weights, head.piece
+        hidden, head.weight, head.bias, targets, weights
     )
     return result
 
@@ -44,16 +48,17 @@ def summed_loss(hidden: Tensor, head: Head, targets: Tensor, weights: Tensor) ->
 class _SummedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, piece: int
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor
     ) -> Tensor:
+        head = Head(weight, bias)
         wide = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=wide, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
-        for start in range(0, len(hidden), piece):
-            part = slice(start, start + piece)
-            logits = linear(hidden[part], weight, bias).to(wide)
+        for start in range(0, len(hidden), head.piece):
+            part = slice(start, start + head.piece)
+            logits = head.logits(hidden[part]).to(wide)
             log_sum = logits.logsumexp(-1, keepdim=True)
             own = targets[part, None]
             total += (weights[part] * (log_sum - logits.gather(-1, own)).squeeze(-1)).sum()
@@ -79,7 +84,7 @@ class _SummedLoss(torch.autograd.Function):
             None if part is None else (part * gradients[0]).to(kind)
             for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True)
         )
-        return (*parts, None, None, None)
+        return (*parts, None, None)
 
 
 @torch.no_grad()
@@ -89,7 +94,7 @@ def losses(hidden: Tensor, head: Head, targets: Tensor) -> tuple[Tensor, Tensor]
     parts, right = [], []
     for start in range(0, len(hidden), head.piece):
         part = slice(start, start + head.piece)
-        logits = linear(hidden[part], head.weight, head.bias).to(wide)
+        logits = head.logits(hidden[part]).to(wide)
         own = targets[part, None]
         parts.append((logits.logsumexp(-1, keepdim=True) - logits.gather(-1, own)).squeeze(-1))
         right.append(logits.argmax(-1) == targets[part])
