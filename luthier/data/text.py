@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import codecs
 import shlex
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import PurePath
 
-from luthier.errors import mistake
+from luthier.errors import UserError, mistake
 from luthier.flow import Place, Problem
 
 HEAD_BYTES = 8192
+RUN_BYTES = 1 << 20
+ROW_BYTES = 64 << 20
+"""A row of more bytes is refused, and never held in memory."""
 BINARY = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "Zstandard",
@@ -42,6 +46,43 @@ def begin(file: BufferedReader, name: str) -> None:
         raise mistake("the lines end in a carriage return alone", name, f"type: {command}")
     if head.startswith(codecs.BOM_UTF8):
         file.read(len(codecs.BOM_UTF8))
+
+
+def runs(file: BufferedReader) -> Iterator[bytes | int]:
+    """The lines of a file in runs: whole lines up to the first end of a line at or after `RUN_BYTES`.
+
+    A line of more than `ROW_BYTES` comes alone, as the number of its bytes. Where the file turns out to be broken, the
+    whole lines before come first.
+    """
+    while run := file.read(RUN_BYTES):
+        begun = run.rfind(b"\n") + 1
+        if begun == len(run):
+            yield run
+            continue
+        try:
+            rest = file.readline(ROW_BYTES + 2 - (len(run) - begun))
+            if not rest.endswith(b"\n"):
+                file.peek()
+        except UserError:
+            if begun:
+                yield run[:begun]
+            raise
+        length = len(run) - begun + len(rest.removesuffix(b"\n"))
+        if length <= ROW_BYTES:
+            yield run + rest
+            continue
+        if begun:
+            yield run[:begun]
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(RUN_BYTES)
+            length += len(rest.removesuffix(b"\n"))
+        yield length
+
+
+def too_long(length: int, place: Place) -> Problem:
+    """The problem of a row of more than `ROW_BYTES`."""
+    message = f"the row takes {length / 2**20:,.0f} MiB, at most {ROW_BYTES >> 20} are read"
+    return Problem("row_size", "error", place, message, "cut it into rows")
 
 
 def decode(text: bytes, name: str, first_line: int = 1) -> str | Problem:
