@@ -185,9 +185,11 @@ class Run:
     def evaluations(self) -> list[EvaluationLog]:
         return [entry for entry in self.log() if isinstance(entry, EvaluationLog)]
 
-    def truncate_log(self, step: int) -> None:
-        """Keep the entries up to a step, so that a resumed run goes on from its checkpoint."""
-        kept = [line for line in self._log_lines() if orjson.loads(line)["step"] <= step]
+    def truncate_log(self, step: int, evaluated_step: int | None = None) -> None:
+        """Keep the steps up to `step` and the evaluations up to `evaluated_step` (`step` where none is given), so that
+        a resumed run goes on from its checkpoint."""
+        last = {"step": step, "evaluation": step if evaluated_step is None else evaluated_step}
+        kept = [line for line in self._log_lines() if (entry := orjson.loads(line))["step"] <= last[entry["kind"]]]
         whole.write_bytes(self._log_path, b"".join(line + b"\n" for line in kept))
 
     # ----------------------------------------------------------------------------------------- checkpoints, weights

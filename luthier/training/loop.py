@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 STATE_FILE = "training.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
+KEPT = ("step", "seconds", "best", "best_step", "evaluated_step", "evaluations_without_better", "stopped_because")
+"""What the state file holds of a `Training`."""
 TRAIN_SAMPLE = 32
 """Training rows whose loss is kept at each evaluation, beside the validation rows'."""
 
@@ -167,7 +169,6 @@ class Training:
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
-        self.evaluated_step = self.step
         chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.rows))[:TRAIN_SAMPLE]
         sample = [self.rows[int(index)] for index in sorted(chosen)]
         scores: dict[int, RowScore] = {}
@@ -192,6 +193,7 @@ class Training:
         patience = self.plan.hyperparameters.early_stopping
         if patience and self.evaluations_without_better >= patience and self.step < self.steps:
             self.stopped_because = f"early_stopping: {patience} evaluations without a better {self.plan.metric}"
+        self.evaluated_step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
         pairs = [(scores[index].loss, scores[index].tokens) for index in range(len(every))]
@@ -217,8 +219,7 @@ class Training:
             save_file(tensors, path)
 
         def write_state(path: Path) -> None:
-            names = ("step", "seconds", "best", "best_step", "evaluated_step", "evaluations_without_better")
-            path.write_text(json.dumps({name: getattr(self, name) for name in names}) + "\n", encoding="utf-8")
+            path.write_text(json.dumps({name: getattr(self, name) for name in KEPT}) + "\n", encoding="utf-8")
 
         return {OPTIMIZER_FILE: write_optimizer, STATE_FILE: write_state}
 

@@ -148,8 +148,7 @@ def _run(run: Run, training: Training, weights: Callable[[], Writers]) -> Genera
                 yield entry
             asked_to_stop = signal.number and isinstance(entry, Pause | Progress)
             if asked_to_stop or (isinstance(entry, Pause) and entry.save):
-                if training.step not in run.checkpoint_steps() or not asked_to_stop:
-                    run.save_checkpoint(training.step, {**weights(), **training.files()})
+                run.save_checkpoint(training.step, {**weights(), **training.files()})
                 run.prune_checkpoints(keep, training.best_step or None)
                 run.update(last_step=training.step, best_step=training.best_step or None)
             if asked_to_stop:
@@ -188,7 +187,7 @@ def _restore(run: Run, training: Training, method: Any, tuned: Any) -> Generator
         return
     method.load(tuned, checkpoint.folder)
     training.restore(checkpoint.folder)
-    run.truncate_log(training.step)
+    run.truncate_log(training.step, training.evaluated_step)
     yield Note("file", f"going on after step {training.step} of {training.steps}, from {checkpoint.folder}")
 
 

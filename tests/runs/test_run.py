@@ -185,6 +185,15 @@ def test_a_resumed_log_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert [entry.step for entry in run.log()] == [1, 2]
 
 
+def test_an_evaluation_that_the_checkpoint_does_not_know_leaves_the_log(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "first")
+    for number in (1, 2):
+        run.append(replace(STEP, step=number))
+        run.append(replace(EVALUATION, step=number))
+    run.truncate_log(2, 1)
+    assert [(type(entry), entry.step) for entry in run.log()] == [(StepLog, 1), (EvaluationLog, 1), (StepLog, 2)]
+
+
 def test_a_second_process_cannot_write_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
     run = Run.create(tmp_path, "first")
     code = (

@@ -11,7 +11,7 @@ import torch
 
 from luthier.engine.forward import Engine
 from luthier.errors import UserError
-from luthier.flow import EvaluationLog, StepLog, Tokenized
+from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
 from luthier.methods import full, lora
 from luthier.settings.schema import Hyperparameters
 from luthier.training.loop import Pause, Plan, Training
@@ -99,6 +99,29 @@ def test_a_step_saved_before_its_evaluation_is_evaluated_when_it_goes_on(tmp_pat
     module.load(tuned, tmp_path / "saved")
     second.restore(tmp_path / "saved")
     assert next(entry.step for entry in log(second) if isinstance(entry, EvaluationLog)) == 3
+
+
+@pytest.mark.parametrize(("at", "changes"), [(3, {}), (9, {}), (1, {"max_minutes": 1e-9})])
+def test_a_run_stopped_inside_an_evaluation_evaluates_that_step_when_it_goes_on(
+    at: int, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = random_rows(0)[:10]
+    expected = [timeless(entry) for entry in log(begin("lora", rows, **changes)[0])]
+
+    first, parts = begin("lora", rows, **changes)
+    entries = []
+    for entry in first.run():
+        if isinstance(entry, StepLog | EvaluationLog):
+            entries.append(timeless(entry))
+        if isinstance(entry, Progress) and first.step == at and entry.done == 2:
+            write(first, parts, tmp_path / "saved")
+            break
+    second, (module, _, tuned) = begin("lora", rows, **changes)
+    module.load(tuned, tmp_path / "saved")
+    second.restore(tmp_path / "saved")
+    entries += [timeless(entry) for entry in log(second)]
+
+    assert entries == expected
 
 
 def test_a_row_s_weight_scales_its_tokens_and_the_count_divides_the_sum() -> None:
