@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,12 +12,14 @@ from torch import Tensor
 from luthier.engine.attention import NAME, Attention, plan
 from luthier.engine.loss import Head, losses, summed_loss
 from luthier.engine.tree import Tree, common_length, lay_out
-from luthier.flow import RowScore, Tokenized, Tuned
+from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
 TOKENS_A_PASS = 1024
 """Distinct tokens that go through the model at once in training, unless one row alone is longer (docs/log.md)."""
 TOKENS_A_SCORING_PASS = 4096
 """The same without gradients, where nothing is kept for a way back."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,15 @@ def passes(rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> lis
         parts[-1].append(index)
         size += len(tokens) - shared
     return parts
+
+
+def in_order(found: Iterable[tuple[int, Result]], what: str, total: int) -> Generator[Progress, None, list[Result]]:
+    """What comes by index as passes finish, put in the order of the rows, with a `Progress` for each.
+
+    For (1, "b"), (0, "a") it gives ["a", "b"].
+    """
+    results: dict[int, Result] = {}
+    for index, result in found:
+        results[index] = result
+        yield Progress(what, len(results), total)
+    return [results[index] for index in range(total)]

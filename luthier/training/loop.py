@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from luthier.engine.forward import TOKENS_A_PASS, Engine, passes
+from luthier.engine.forward import TOKENS_A_PASS, Engine, in_order, passes
 from luthier.engine.tree import lay_out
 from luthier.errors import mistake
-from luthier.flow import EvaluationLog, Progress, RowScore, StepLog, Tokenized
+from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
 from luthier.training.schedule import count_steps, learning_rate
 
 if TYPE_CHECKING:
@@ -171,12 +171,9 @@ class Training:
         started = time.perf_counter()
         chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.rows))[:TRAIN_SAMPLE]
         sample = [self.rows[int(index)] for index in sorted(chosen)]
-        scores: dict[int, RowScore] = {}
         every = [*self.validation, *sample]
-        for index, score in self.engine.scores(every):
-            scores[index] = score
-            yield Progress("validating", len(scores), len(every))
-        held_back = [scores[index] for index in range(len(self.validation))]
+        scores = yield from in_order(self.engine.scores(every), "validating", len(every))
+        held_back = scores[: len(self.validation)]
         tokens = sum(score.tokens for score in held_back)
         loss = sum(score.loss for score in held_back) / tokens
         values = {
@@ -196,7 +193,7 @@ class Training:
         self.evaluated_step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        pairs = [(scores[index].loss, scores[index].tokens) for index in range(len(every))]
+        pairs = [(score.loss, score.tokens) for score in scores]
         yield EvaluationLog(
             step=self.step,
             **values,

@@ -12,7 +12,7 @@ from luthier.data.check import load_rows
 from luthier.data.render import render_all
 from luthier.data.split import split
 from luthier.data.tokenize import questions, tokenize_all
-from luthier.engine.forward import Engine
+from luthier.engine.forward import Engine, in_order
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.evaluation.evaluate import Scored
@@ -26,11 +26,9 @@ from luthier.flow import (
     Event,
     Note,
     Problem,
-    Progress,
     Question,
     Rendered,
     Report,
-    RowScore,
     Tokenized,
 )
 from luthier.settings.schema import Settings
@@ -54,7 +52,7 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
     engine = engine_of(model)
-    base_scores = yield from _scores("base", engine, rows)
+    base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
         answered = answered[:: max(1, len(asked) // EXAMPLES)][:EXAMPLES]
@@ -62,7 +60,7 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     questioned = [asked[index] for index in answered]
     base = Scored((yield from _answers("base", engine, questioned, limit, opened)), base_scores)
     engine = opened.tuned(model)
-    tuned_scores = yield from _scores("tuned", engine, rows)
+    tuned_scores = yield from in_order(engine.scores(rows), "scoring tuned", len(rows))
     tuned = Scored((yield from _answers("tuned", engine, questioned, limit, opened)), tuned_scores)
     whole = len(answered) == len(asked)
     report = judge_all(
@@ -129,22 +127,11 @@ def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[
     return asked, [row[0] for row in rows if not isinstance(row, Problem)]
 
 
-def _scores(name: str, engine: Engine, rows: Sequence[Tokenized]) -> Generator[Event, None, list[RowScore]]:
-    scores: dict[int, RowScore] = {}
-    for index, score in engine.scores(rows):
-        scores[index] = score
-        yield Progress(f"scoring {name}", len(scores), len(rows))
-    return [scores[index] for index in range(len(rows))]
-
-
 def _answers(
     name: str, engine: Engine, asked: Sequence[Question], limit: int, opened: Opened
 ) -> Generator[Event, None, list[Answer]]:
-    said: dict[int, Answer] = {}
-    for index, answer in answers(engine, asked, decoder(opened.tokenizer), opened.stops, limit):
-        said[index] = answer
-        yield Progress(f"answering {name}", len(said), len(asked))
-    return [said[index] for index in range(len(asked))]
+    found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, limit)
+    return in_order(found, f"answering {name}", len(asked))
 
 
 def _answer_rows(asked: Sequence[Question], base: Scored, tuned: Scored) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ import orjson
 
 from luthier.data.prompts import prompts
 from luthier.data.tokenize import prompt_tokens
+from luthier.engine.forward import in_order
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
-from luthier.flow import Conversation, Event, Note, Problem, Progress, Question
+from luthier.flow import Conversation, Event, Note, Problem, Question
 from luthier.runs.whole import write_bytes
 from luthier.workflow.opened_run import decoder, open_run
 from luthier.workflow.prepare import listed
@@ -47,19 +48,17 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
         text, tokens = prompt_tokens(row.messages, opened.template, opened.tokenizer)
         asked.append(Question(tokens, text, "", row.place, row.category))
     engine = opened.tuned(opened.open_base())
-    done = {}
-    for index, answer in answers(engine, asked, decoder(opened.tokenizer), opened.stops, LIMIT):
-        done[index] = answer
-        yield Progress("answering", len(done), len(asked))
+    found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, LIMIT)
+    given = yield from in_order(found, "answering", len(asked))
     lines = [
         {
             "file": question.place.file,
             "line": question.place.line,
             "prompt": question.prompt,
-            "answer": done[index].text,
-            "stopped": done[index].stopped,
+            "answer": answer.text,
+            "stopped": answer.stopped,
         }
-        for index, question in enumerate(asked)
+        for question, answer in zip(asked, given, strict=True)
     ]
     write_bytes(Path(out), b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
     yield Note("file", f"the answers are in {out}")

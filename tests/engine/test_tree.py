@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.engine.forward import passes
+from luthier.engine.forward import in_order, passes
 from luthier.engine.tree import lay_out
-from luthier.flow import Place, Tokenized
+from luthier.flow import Place, Progress, Tokenized, result_of
 
 
 def row(tokens: list[int], weights: list[float] | None = None) -> Tokenized:
@@ -84,3 +84,9 @@ def test_passes_hold_each_row_once_and_keep_to_their_size(tokens: list[list[int]
     for part in parts:
         tree = lay_out([rows[index] for index in part], sharing_pays=0)
         assert len(part) == 1 or len(tree.tokens) <= most
+
+
+def test_what_comes_as_passes_finish_is_put_in_the_order_of_the_rows() -> None:
+    shown: list[object] = []
+    assert result_of(in_order([(2, "c"), (0, "a"), (1, "b")], "scoring", 3), shown.append) == ["a", "b", "c"]
+    assert shown == [Progress("scoring", done, 3) for done in (1, 2, 3)]
