@@ -88,6 +88,17 @@ def test_evaluate_puts_base_beside_tuned_with_intervals_and_verdicts(
     assert run.page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_validation_rows_are_named_from_the_current_folder(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_file.parent)
+    overrides = ["data.test=null", "training_config.hyperparameters.max_steps=2"]
+    run, _ = worked(train([str(run_file)], overrides=overrides, root=tmp_path))
+    report, _ = worked(evaluate(str(run.folder)))
+    assert (report.data, report.rows) == ("the validation rows", 4)
+    assert {answer["file"] for answer in Run.open(run.folder).read_answers("evaluation")} == {"rows.jsonl"}
+
+
 def test_chat_gives_the_answer_that_evaluation_measured(trained: Trained) -> None:
     worked(evaluate(str(trained.folder)))
     answer = Run.open(trained.folder).read_answers("evaluation")[0]
