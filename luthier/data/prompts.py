@@ -8,47 +8,69 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from luthier.data.columns import renamed
-from luthier.data.detect import detect, forms, refuse
+from luthier import plugins
+from luthier.data.columns import check_ours, check_theirs, renamed
+from luthier.data.detect import FORMS, detect, forms, refuse
+from luthier.data.forms.preference import prompt_length
+from luthier.data.llama_factory import described
 from luthier.data.read import read
 from luthier.flow import Conversation, Problem, Record
 
 STAND_IN = "-"
+ANSWERS = {"assistant", "gpt", "function_call"}
 
 
 def prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[Conversation | Problem]:
-    """What each row asks, as a conversation that ends before the answer; a row that cannot be read is a `Problem`.
+    """What each row asks, as a conversation that ends before the answer; a row that cannot be read is a `Problem`, and
+    so is a text row, which asks nothing.
 
-    `{"instruction": "Add.", "input": "2+2"}` gives the user message `Add.`, an empty line, `2+2`.
+    `{"instruction": "Add.", "input": "2+2"}` gives the user message `Add.`, an empty line, `2+2`; of a preference row
+    both answers are left out.
     """
-    rows = list(renamed(read(Path(path)), columns or {}, set()))
+    path = Path(path)
+    check_ours(columns or {}, {name for form in forms().values() for name in form.fields})
+    told = described(path, columns=columns)
+    columns = told.columns if told else columns or {}
+    seen: set[str] = set()
+    rows = list(renamed(read(path), columns, seen))
+    check_theirs(columns, seen, str(path))
     filled = [replace(row, values=_with_answer(row.values)) if isinstance(row, Record) else row for row in rows]
     records = [row.values for row in filled if isinstance(row, Record)]
-    found = detect(records)
+    found = told.detection if told else detect(records)
     if found is None:
         refuse(records, str(path))
         raise AssertionError("refuse raises")
-    form = forms()[found.form]
+    form = plugins.load(FORMS, found.form)
     for row in filled:
         if isinstance(row, Problem):
             yield row
             continue
-        parsed = form.parse(row.values, row.place)
-        if parsed.conversation is None:
-            yield from parsed.problems[:1]
-            continue
-        conversation = parsed.conversation
-        yield replace(conversation, messages=conversation.messages[:-1])
+        conversation, problems, _ = form.parse(row.values, row.place)
+        yield _asked(conversation) if conversation else problems[0]
+
+
+def _asked(conversation: Conversation) -> Conversation | Problem:
+    """The conversation without its answer."""
+    if conversation.rejected:
+        return replace(conversation, messages=conversation.messages[: prompt_length(conversation)], rejected=())
+    if len(conversation.messages) == 1:
+        message, remedy = "a text row asks nothing", 'write what is given as {"prompt": "..."}'
+        return Problem("no_question", "error", conversation.place, message, remedy)
+    return replace(conversation, messages=conversation.messages[:-1])
 
 
 def _with_answer(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row with a stand-in where its last answer is missing, so that the forms' own checks read it."""
-    messages = values.get("messages")
-    if isinstance(messages, list) and messages:
-        last = messages[-1]
-        answered = isinstance(last, dict) and last.get("role") == "assistant"
-        return values if answered else {**values, "messages": [*messages, {"role": "assistant", "content": STAND_IN}]}
     given = {name for name, value in values.items() if value not in (None, "")}
+    if given & {"chosen", "preferred_output", "chosen_messages"}:
+        return values
+    for field, role, content in (("messages", "role", "content"), ("conversations", "from", "value")):
+        messages = values.get(field)
+        if isinstance(messages, list) and messages:
+            last = messages[-1]
+            answered = isinstance(last, dict) and (last.get("role") in ANSWERS or last.get("from") in ANSWERS)
+            answer = {role: "assistant", content: STAND_IN}
+            return values if answered else {**values, field: [*messages, answer]}
     if "instruction" in given:
         return values if given & {"response", "output"} else {**values, "response": STAND_IN}
     if given & {"input", "prompt"}:

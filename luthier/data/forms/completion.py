@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from luthier.data.fields import CATEGORY, Fields, Parsed
+from luthier.data.fields import CATEGORY, Fields, Parsed, with_category
+from luthier.data.pairs import question_and_answer
 from luthier.flow import Conversation, Message, Place
 
 needs = (("input", "prompt"), ("output", "completion"))
@@ -23,3 +24,9 @@ def parse(values: Mapping[str, Any], place: Place) -> Parsed:
         return Parsed(None, tuple(row.problems))
     messages = (Message("user", prompt), Message("assistant", answer))
     return Parsed(Conversation("completion", messages, place, category))
+
+
+def write(conversation: Conversation) -> dict[str, Any]:
+    """The row. Raises `DoesNotFit`."""
+    question, answer = question_and_answer(conversation, conversation.messages, "a completion row")
+    return with_category({"prompt": question, "completion": answer}, conversation)
