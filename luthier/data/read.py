@@ -109,6 +109,8 @@ def _blocks(file: BufferedReader, name: str, inner_name: str) -> Iterator[Block]
     ending = PurePath(inner_name).suffix[1:].lower()
     if ending not in plugins.names(READERS):
         what = f"the ending .{ending} is not read" if ending else "the name has no ending"
+        if inner_name != PurePath(name).name:
+            what = f"{what} under {name[len(inner_name) - len(PurePath(name).name) :]}"
         raise mistake(f"{what}, and the content is not guessed at", name, f"name a file that ends in {_endings()}")
     reader = plugins.load(READERS, ending)
     if hasattr(reader, "unpack"):
@@ -165,7 +167,11 @@ def _content(row: Record | Problem) -> bytes:
 
 
 def _endings() -> str:
-    return ", ".join(f".{name}" for name in plugins.names(READERS))
+    """The endings that are read, for a person."""
+    found = plugins.names(READERS)
+    packed = [name for name in found if hasattr(plugins.load(READERS, name), "unpack")]
+    rows = ", ".join(f".{name}" for name in found if name not in packed)
+    return f"{rows} (also packed: {', '.join(f'.{name}' for name in packed)})"
 
 
 def _nearest(path: Path) -> str:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from io import BufferedReader
 
-from luthier.data.text import begin, decode
+from luthier.data import text
 from luthier.errors import Mistake, UserError, mistake
 from luthier.flow import Place, Problem, Record
 
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read(file: BufferedReader, name: str, separator: str = ",") -> Iterator[Record | Problem]:
@@ -20,23 +20,24 @@ def read(file: BufferedReader, name: str, separator: str = ",") -> Iterator[Reco
     A quoted text may hold line breaks. Blank lines are no rows. Raises `UserError` for a header that cannot be used and
     for a quote that is never closed, because it takes the rest of the file with it.
     """
-    begin(file, name)
+    text.begin(file, name)
     csv.field_size_limit(sys.maxsize)
-    badly_encoded: list[Problem] = []
-    rows = csv.reader(_lines(file, name, badly_encoded), delimiter=separator, strict=True)
+    lines = _Lines(file, name)
+    rows = csv.reader(lines, delimiter=separator, strict=True)
     columns: list[str] = []
     while True:
-        place = Place(name, rows.line_num + 1)
+        place = lines.begin_row()
         problem: Problem | None = None
+        values: list[str] = []
         try:
             values = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            values, problem = [], _broken(error, place, rows.line_num)
-        if badly_encoded:
-            problem = badly_encoded[0]
-            badly_encoded.clear()
+            problem = _broken(error, place, lines.number)
+        except _TooLong:
+            problem = text.too_long(lines.skip_row(place), place)
+        problem = lines.problem or problem
         if problem and not columns:
             raise mistake(problem.message, str(problem.place), problem.remedy)
         if problem:
@@ -51,24 +52,72 @@ def read(file: BufferedReader, name: str, separator: str = ",") -> Iterator[Reco
                 "error",
                 place,
                 f"{len(values)} values under {len(columns)} columns",
-                f'write one value a column; a text that holds a "{separator}" stands in double quotes',
+                f"write one value a column; a text that holds {_name(separator)} stands in double quotes",
             )
 
 
-def _lines(file: BufferedReader, name: str, badly_encoded: list[Problem]) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
-        text = decode(line, name, number)
-        if isinstance(text, Problem):
-            badly_encoded.append(text)
-            text = line.decode(errors="replace")
-        yield text
+class _TooLong(Exception):
+    pass
+
+
+class _Lines:
+    """The lines of a file as `csv.reader` asks for them.
+
+    `number` is the last one's, `problem` what is wrong with the bytes of a line since the row began.
+    """
+
+    def __init__(self, file: BufferedReader, name: str) -> None:
+        self.number = 0
+        self.problem: Problem | None = None
+        self._file, self._name = file, name
+        self._size = 0
+        self._line = b""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def begin_row(self) -> Place:
+        self._size, self.problem = 0, None
+        return Place(self._name, self.number + 1)
+
+    def __next__(self) -> str:
+        self._line = line = self._file.readline(text.ROW_BYTES + 2 - self._size)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._size += len(line)
+        if line[-1] != 10:
+            self._file.peek()  # raises where the file is broken: then this is no whole line
+        if self._size - (line[-1] == 10) > text.ROW_BYTES:
+            raise _TooLong
+        place = Place(self._name, self.number)
+        decoded = text.decode(line, place)
+        if isinstance(decoded, str):
+            return decoded
+        self.problem = self.problem or decoded
+        return line.decode(errors="replace")
+
+    def skip_row(self, place: Place) -> int:
+        """Steps over the rest of the row that began at `place` and was too long: how many bytes it has in all."""
+        line, size = self._line, self._size
+        open_quotes = line.count(b'"') + (self.number > place.line)  # a second line means that a quote was open
+        while not line.endswith(b"\n") or open_quotes % 2:
+            follows = line.endswith(b"\n")
+            line = self._file.readline(text.RUN_BYTES)
+            if not line and open_quotes % 2:
+                raise _never_closed(place)
+            if not line:
+                break
+            self.number += follows
+            size += len(line)
+            open_quotes += line.count(b'"')
+        return size
 
 
 def _broken(error: csv.Error, place: Place, last_line: int) -> Problem:
     """The problem of a row that `csv` refuses. Raises where the whole rest of the file stands inside a quote."""
     if "unexpected end of data" in str(error):
-        message = "a double quote opens in this row and never closes"
-        raise mistake(message, str(place), 'close it; inside a quoted text a double quote is written ""')
+        raise _never_closed(place)
     lines = f" (lines {place.line} to {last_line})" if last_line > place.line else ""
     if "new-line character" in str(error):
         message, remedy = "a carriage return stands in a text without quotes", "put the text in double quotes"
@@ -76,6 +125,11 @@ def _broken(error: csv.Error, place: Place, last_line: int) -> Problem:
         message = "text follows a closing double quote"
         remedy = 'inside a quoted text a double quote is written ""'
     return Problem("broken_csv", "error", place, f"{message}{lines}", remedy)
+
+
+def _never_closed(place: Place) -> UserError:
+    message = "a double quote opens in this row and never closes"
+    return mistake(message, str(place), 'close it; inside a quoted text a double quote is written ""')
 
 
 def _header(columns: list[str], place: Place, separator: str) -> list[str]:
@@ -88,10 +142,17 @@ def _header(columns: list[str], place: Place, separator: str) -> list[str]:
         if column != column.strip():
             message = f"spaces stand around the column name {column!r}"
             wrong.append(Mistake(message, str(place), f"write {column.strip()}"))
-    for other, plural in OTHER_SEPARATORS.items():
-        if len(columns) == 1 and other in columns[0]:
-            message = f"the columns are separated by {plural}, not by {separator!r}"
-            wrong.append(Mistake(message, str(place), "save the table as comma-separated UTF-8"))
+    for other, plural in SEPARATORS.items():
+        if len(columns) == 1 and other != separator and other in columns[0]:
+            message = f"the columns are separated by {plural}, not by {SEPARATORS[separator]}"
+            remedy = "save the table as comma-separated UTF-8"
+            if {separator, other} == {",", "\t"}:
+                remedy = text.rename(place.file, *(("csv", "tsv") if separator == "," else ("tsv", "csv")))
+            wrong.append(Mistake(message, str(place), remedy))
     if wrong:
         raise UserError(wrong)
     return columns
+
+
+def _name(separator: str) -> str:
+    return "a tab" if separator == "\t" else f'a "{separator}"'

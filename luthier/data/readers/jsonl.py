@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from io import BufferedReader
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -32,8 +30,8 @@ def begin(file: BufferedReader, name: str) -> None:
     else:
         document = isinstance(value, list) and any(isinstance(inside, dict) for inside in value)
     if document:
-        command = f"mv {shlex.quote(name)} {shlex.quote(str(PurePath(name).with_suffix('.json')))}"
-        raise mistake("this is one JSON document, not an object a line", name, f"type: {command}")
+        message = "this is one JSON document, not an object a line"
+        raise mistake(message, name, text.rename(name, "jsonl", "json"))
 
 
 def parse(lines: bytes, name: str, first_line: int) -> Iterator[Record | Problem]:
@@ -54,10 +52,10 @@ def parse(lines: bytes, name: str, first_line: int) -> Iterator[Record | Problem
 
 def _read_slowly(line: bytes, name: str, number: int) -> Any:
     """What the standard library makes of a line that msgspec refuses: it knows NaN, and says what is wrong."""
-    decoded = text.decode(line, name, number)
+    place = Place(name, number)
+    decoded = text.decode(line, place)
     if isinstance(decoded, Problem):
         return decoded
-    place = Place(name, number)
     try:
         values = json.loads(decoded.strip())
     except (ValueError, RecursionError) as error:
