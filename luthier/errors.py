@@ -31,6 +31,9 @@ class UserError(Exception):
         self.mistakes = (mistakes,) if isinstance(mistakes, Mistake) else tuple(mistakes)
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Mistake, ...]]]:
+        return UserError, (self.mistakes,)
+
 
 def mistake(message: str, where: str = "", remedy: str = "") -> UserError:
     """A `UserError` of a single mistake: `raise mistake("no such file", "rows.jsonl", "check the path")`."""

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
-from luthier.flow import Place, Tokenized
-
-
-class Placed(Protocol):
-    """A row of any stage: a conversation, rendered or tokenized."""
-
-    @property
-    def place(self) -> Place: ...
-    @property
-    def category(self) -> str | None: ...
+Cell = tuple[str, str | None]
+"""A source file and a category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ class Account:
     A row dropped before its category was known counts under None.
     """
 
-    cells: Mapping[tuple[str, str | None], Tally]
+    cells: Mapping[Cell, Tally]
 
     @property
     def total(self) -> Tally:
@@ -81,8 +73,8 @@ class Account:
             tallies[category] = tallies.get(category, Tally()) + tally
         return tallies
 
-    def with_dropped(self, reason: str, rows: Iterable[Placed]) -> Account:
-        """Moves rows from kept to dropped."""
+    def with_dropped(self, reason: str, rows: Mapping[Cell, int]) -> Account:
+        """Moves so many rows of each cell from kept to dropped."""
 
         def drop(tally: Tally, count: int) -> Tally:
             dropped = {**tally.dropped, reason: tally.dropped.get(reason, 0) + count}
@@ -90,27 +82,18 @@ class Account:
 
         return self._with(rows, drop)
 
-    def with_validation(self, rows: Iterable[Placed]) -> Account:
-        """Says which of the kept rows are held back from training."""
+    def with_validation(self, rows: Mapping[Cell, int]) -> Account:
+        """Says how many of the kept rows are held back from training."""
         return self._with(rows, lambda tally, count: replace(tally, validation=tally.validation + count))
 
-    def with_cut(self, rows: Iterable[Placed]) -> Account:
-        """Says which of the kept rows lost tokens to the length limit."""
+    def with_cut(self, rows: Mapping[Cell, int]) -> Account:
+        """Says how many of the kept rows lost tokens to the length limit."""
         return self._with(rows, lambda tally, count: replace(tally, cut=tally.cut + count))
 
-    def with_tokens(self, rows: Iterable[Tokenized]) -> Account:
-        """Adds the tokens of the training rows."""
-        tokens: Counter[tuple[str, str | None]] = Counter()
-        trained: Counter[tuple[str, str | None]] = Counter()
-        for row in rows:
-            key = (row.place.file, row.category)
-            tokens[key] += len(row.tokens)
-            trained[key] += row.trained_tokens
-        cells = dict(self.cells)
-        for key, count in tokens.items():
-            tally = self.cells[key]
-            cells[key] = replace(tally, tokens=tally.tokens + count, trained_tokens=tally.trained_tokens + trained[key])
-        return Account(cells).check()
+    def with_tokens(self, tokens: Mapping[Cell, int], trained: Mapping[Cell, int]) -> Account:
+        """Adds the tokens of the training rows, and how many of them are trained on."""
+        account = self._with(tokens, lambda tally, count: replace(tally, tokens=tally.tokens + count))
+        return account._with(trained, lambda tally, count: replace(tally, trained_tokens=tally.trained_tokens + count))
 
     def check(self) -> Account:
         """Itself, when it adds up. Raises `AssertionError`, which is a fault of ours."""
@@ -139,8 +122,8 @@ class Account:
             ],
         }
 
-    def _with(self, rows: Iterable[Placed], change: Callable[[Tally, int], Tally]) -> Account:
+    def _with(self, rows: Mapping[Cell, int], change: Callable[[Tally, int], Tally]) -> Account:
         cells = dict(self.cells)
-        for key, count in Counter((row.place.file, row.category) for row in rows).items():
+        for key, count in rows.items():
             cells[key] = change(cells[key], count)
         return Account(cells).check()

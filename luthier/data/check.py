@@ -3,31 +3,100 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from msgspec.structs import replace
 
 from luthier import plugins
 from luthier.data.account import Account, Tally
 from luthier.data.columns import check_ours, check_theirs, renamed
 from luthier.data.detect import FORMS, Detection, detect, forms, refuse
-from luthier.data.read import read
-from luthier.data.split import sample
+from luthier.data.parallel import each_block
+from luthier.data.read import Block, read
+from luthier.data.split import content_hash, sample
 from luthier.errors import Mistake, UserError, mistake
 from luthier.flow import Conversation, Place, Problem, Record
 
 LOOKED_AT = 100  # rows that decide a file's form
 SHOWN = 20  # problems that an error lists
+LISTED = 10_000
+"""Problems that are kept one by one; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of rows and how its rows are read: as `detection.form` (None: it has no row that can be told), under
+    `columns`, with `weight` on their answers."""
+
+    path: Path
+    weight: float = 1.0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    detection: Detection | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of some rows of one file.
+
+    `counts` holds category, reason dropped ("": kept) and the number of such rows; `unused` counts the fields that
+    nothing reads, with the first place of each; `fields` holds all that the rows had before they got our names.
+    """
+
+    conversations: list[Conversation]
+    problems: list[Problem]
+    counts: list[tuple[str | None, str, int]]
+    unused: dict[str, tuple[int, Place]]
+    fields: set[str]
+
+
+@dataclass(slots=True)
+class Problems:
+    """The first `LISTED` problems one by one, and how many there are in all: `counts` by check and severity."""
+
+    listed: list[Problem] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Problems:
+        gathered = cls()
+        gathered.add(problems)
+        return gathered
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.counts[problem.check, problem.severity] += 1
+            if len(self.listed) < LISTED:
+                self.listed.append(problem)
+
+    def merge(self, others: Problems) -> None:
+        self.counts.update(others.counts)
+        self.listed += others.listed[: LISTED - len(self.listed)]
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+    @property
+    def errors(self) -> int:
+        return sum(count for (_, severity), count in self.counts.items() if severity == "error")
+
+    def first_errors(self) -> list[Problem]:
+        return list(islice((problem for problem in self.listed if problem.severity == "error"), SHOWN))
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Checked rows in the files' order, every problem found (warnings too), the account, and each file's form."""
+    """Checked rows in the files' order, the first problems (warnings too), the account, and each file's form."""
 
     conversations: tuple[Conversation, ...]
     problems: tuple[Problem, ...]
@@ -42,7 +111,7 @@ def load_rows(
     bad_rows: Literal["stop", "drop"] = "stop",
     limit: int | None = None,
 ) -> Rows:
-    """Reads and checks the rows of files, each given as (path, weight).
+    """Reads and checks the rows of files, each given as (path, weight), and keeps them all in memory.
 
     `format` is a form's name, or `auto`: by each file's first rows. `columns` maps our field names to the file's; a
     column taken from `category` or `label` stays the row's class too. A file's weight multiplies its answers' weight
@@ -51,89 +120,166 @@ def load_rows(
     Raises `UserError` for what is wrong with a file, for bad rows unless `bad_rows` is `drop`, and where no row is
     left: all in one, the first 20 problems with their lines and the number of the others.
     """
+    sources, mistakes = look(paths, format, columns)
+    gathered = Gathered(sources, mistakes)
+    conversations: list[Conversation] = []
+    for number, found in each_block(
+        [source.path for source in sources], lambda number, block: check_block(block, sources[number]), processes=1
+    ):
+        if isinstance(found, UserError):
+            gathered.mistakes += found.mistakes
+        else:
+            gathered.add(number, found)
+            conversations += found.conversations
+    account = gathered.finish(bad_rows)
+    if limit is not None and limit < len(conversations):
+        kept = sample(np.array([content_hash(row) for row in conversations], np.uint64), limit)
+        left = Counter(
+            (row.place.file, row.category) for row, stays in zip(conversations, kept, strict=True) if not stays
+        )
+        conversations = [row for row, stays in zip(conversations, kept, strict=True) if stays]
+        account = account.with_dropped("limit", left)
+    return Rows(tuple(conversations), tuple(gathered.problems.listed), account, gathered.forms)
+
+
+def look(
+    paths: Sequence[tuple[str | Path, float]], format: str = "auto", columns: Mapping[str, str] | None = None
+) -> tuple[list[Source], list[Mistake]]:
+    """How each file's rows are to be read, by its first rows; and what is wrong with the files that cannot be."""
     known = forms() if format == "auto" else {format: plugins.load(FORMS, format)}
     columns = columns or {}
     check_ours(columns, {name for form in known.values() for name in form.fields})
-    loaded = _Loaded()
+    sources: list[Source] = []
     mistakes: list[Mistake] = []
     for path, weight in paths:
         try:
-            loaded.add(Path(path), weight, format, columns)
+            sources.append(_source(Path(path), weight, format, columns))
         except UserError as error:
-            mistakes.extend(error.mistakes)
-    conversations = loaded.conversations
-    errors = [problem for problem in loaded.problems if problem.severity == "error"]
-    if mistakes or not conversations or (errors and bad_rows == "stop"):
-        raise UserError([*mistakes, *_listed(errors, sum(loaded.counts.values()))])
-    account = loaded.account()
-    if limit is not None and limit < len(conversations):
-        conversations, left = sample(conversations, limit)
-        account = account.with_dropped("limit", left)
-    return Rows(tuple(conversations), tuple(loaded.problems), account, loaded.forms)
+            mistakes += error.mistakes
+    return sources, mistakes
+
+
+def check_block(block: Block, source: Source) -> Checked:
+    """Checks the rows of a block of a file."""
+    rows = block.rows()
+    fields: set[str] = set()
+    if source.columns:
+        rows = renamed(rows, source.columns, fields)
+    form = plugins.load(FORMS, source.detection.form) if source.detection else None
+    conversations: list[Conversation] = []
+    problems: list[Problem] = []
+    dropped: list[str] = []
+    unused: Counter[str] = Counter()
+    first: dict[str, Place] = {}
+    for row in rows:
+        if type(row) is Problem:
+            problems.append(row)
+            dropped.append(row.check)
+            continue
+        assert type(row) is Record
+        assert form is not None, "a file with a record has a form"
+        conversation, found, inner = form.parse(row.values, row.place)
+        if inner or not row.values.keys() <= form.fields:
+            for key in {*(row.values.keys() - form.fields), *inner}:
+                unused[key] += 1
+                first.setdefault(key, row.place)
+        if found:
+            problems += found
+        if conversation is None:
+            dropped.append(found[0].check)
+        else:
+            conversations.append(conversation)
+    counts: list[tuple[str | None, str, int]] = [(None, reason, count) for reason, count in Counter(dropped).items()]
+    counts += [(category, "", count) for category, count in Counter([row.category for row in conversations]).items()]
+    if source.weight != 1:
+        conversations = [_weighted(row, source.weight) for row in conversations]
+    return Checked(conversations, problems, counts, {key: (unused[key], first[key]) for key in unused}, fields)
 
 
 @dataclass(slots=True)
-class _Loaded:
-    """What the files read so far gave. `counts` goes by file, category, and the reason dropped ("": kept)."""
+class Gathered:
+    """Adds up what the blocks of some files gave, then judges them."""
 
-    conversations: list[Conversation] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    forms: dict[str, Detection] = field(default_factory=dict)
-    counts: Counter[tuple[str, str | None, str]] = field(default_factory=Counter)
+    sources: Sequence[Source]
+    mistakes: list[Mistake]
+    problems: Problems = field(default_factory=Problems)
+    counts: Counter[tuple[int, str | None, str]] = field(default_factory=Counter)
+    unused: dict[tuple[int, str], tuple[int, Place]] = field(default_factory=dict)
+    fields: dict[int, set[str]] = field(default_factory=dict)
 
-    def add(self, path: Path, weight: float, format: str, columns: Mapping[str, str]) -> None:
-        """Reads one file. Raises `UserError` for the file itself; what its rows gave before that stays."""
-        name = str(path)
-        if not weight > 0:
-            raise mistake(f"the weight {weight} is not above 0", name, "write a weight above 0, or take the file out")
-        seen: set[str] = set()
-        rows = read(path)
-        if columns:
-            rows = renamed(rows, columns, seen)
-        head: list[Record | Problem] = []
-        while not any(isinstance(row, Record) for row in head) and (more := list(islice(rows, LOOKED_AT))):
-            head += more
-        records = [row.values for row in head if isinstance(row, Record)]
-        found = Detection(format, "`data.format` says so") if format != "auto" else detect(records)
-        if found is None and records:
-            check_theirs(columns, seen, name)
-            refuse(records, name)
-        if found is not None:
-            self.forms[name] = found
-        self._add_rows(chain(head, rows), name, weight)
-        check_theirs(columns, seen, name)
+    @property
+    def forms(self) -> dict[str, Detection]:
+        return {source.name: source.detection for source in self.sources if source.detection}
 
-    def _add_rows(self, rows: Iterable[Record | Problem], name: str, weight: float) -> None:
-        form = plugins.load(FORMS, self.forms[name].form) if name in self.forms else None
-        unused: Counter[str] = Counter()
-        first: dict[str, Place] = {}
-        for row in rows:
-            if isinstance(row, Problem):
-                self.problems.append(row)
-                self.counts[name, None, row.check] += 1
-                continue
-            assert form is not None, "a file with a record has a form"
-            conversation, problems, inner = form.parse(row.values, row.place)
-            if inner or not row.values.keys() <= form.fields:
-                for key in {*(row.values.keys() - form.fields), *inner}:
-                    unused[key] += 1
-                    first.setdefault(key, row.place)
-            self.problems.extend(problems)
-            if conversation is None:
-                self.counts[name, None, problems[0].check] += 1
-                continue
-            self.conversations.append(conversation if weight == 1 else _weighted(conversation, weight))
-            self.counts[name, conversation.category, ""] += 1
-        for key, count in sorted(unused.items()):
-            assert form is not None
-            self.problems.append(_unused(key, count, first[key], form.fields))
+    def add(self, number: int, found: Checked) -> None:
+        """Adds a block of the file of that number."""
+        self.problems.add(found.problems)
+        for category, reason, count in found.counts:
+            self.counts[number, category, reason] += count
+        for key, (count, place) in found.unused.items():
+            before, first = self.unused.get((number, key), (0, place))
+            self.unused[number, key] = before + count, first
+        self.fields.setdefault(number, set()).update(found.fields)
 
-    def account(self) -> Account:
+    def finish(self, bad_rows: Literal["stop", "drop"]) -> Account:
+        """The account. Raises `UserError` as `load_rows` says."""
+        for number, source in enumerate(self.sources):
+            try:
+                check_theirs(source.columns, self.fields.get(number, ()), source.name)
+            except UserError as error:
+                self.mistakes += error.mistakes
+        for (number, key), (count, place) in sorted(self.unused.items()):
+            detection = self.sources[number].detection
+            assert detection is not None
+            self.problems.add([_unused(key, count, place, plugins.load(FORMS, detection.form).fields)])
+        rows = self.counts.total()
+        bad = sum(count for (_, _, reason), count in self.counts.items() if reason)
+        if self.mistakes or bad == rows or (bad and bad_rows == "stop"):
+            raise UserError([*self.mistakes, *(self._bad(bad, rows) if bad else ())])
+        return self._account()
+
+    def _bad(self, bad: int, rows: int) -> list[Mistake]:
+        if bad == rows:
+            return listed(self.problems, f"no row is left: none of the {rows:,} can be used", "mend them")
+        remedy = "mend them, or write under `data`: bad_rows: drop (leaves them out, listed and counted)"
+        return listed(self.problems, f"{bad:,} of {rows:,} rows cannot be used", remedy)
+
+    def _account(self) -> Account:
         tallies: dict[tuple[str, str | None], Tally] = {}
-        for (file, category, reason), count in self.counts.items():
+        for (number, category, reason), count in self.counts.items():
+            key = (self.sources[number].name, category)
             tally = Tally(count, 0, {reason: count}) if reason else Tally(count, count)
-            tallies[file, category] = tallies.get((file, category), Tally()) + tally
+            tallies[key] = tallies.get(key, Tally()) + tally
         return Account(tallies).check()
+
+
+def listed(problems: Problems, summary: str, remedy: str) -> list[Mistake]:
+    """The first errors of rows, then a summary of them all with a remedy for all."""
+    shown = problems.first_errors()
+    left = problems.errors - len(shown)
+    more = f"; {left:,} more problems are not listed here" if left else ""
+    mistakes = [Mistake(problem.message, str(problem.place), problem.remedy) for problem in shown]
+    return [*mistakes, Mistake(f"{summary}{more}", "", remedy)]
+
+
+def _source(path: Path, weight: float, format: str, columns: Mapping[str, str]) -> Source:
+    """Looks at the first rows of a file, beyond those that cannot be read."""
+    name = str(path)
+    if not weight > 0:
+        raise mistake(f"the weight {weight} is not above 0", name, "write a weight above 0, or take the file out")
+    seen: set[str] = set()
+    rows = read(path)
+    if columns:
+        rows = renamed(rows, columns, seen)
+    head: list[Record | Problem] = []
+    while not any(isinstance(row, Record) for row in head) and (head := list(islice(rows, LOOKED_AT))):
+        pass
+    records = [row.values for row in head if isinstance(row, Record)]
+    found = Detection(format, "`data.format` says so") if format != "auto" else detect(records)
+    if found is None and records:
+        check_theirs(columns, seen, name)
+        refuse(records, name)
+    return Source(path, weight, columns, found)
 
 
 def _weighted(conversation: Conversation, weight: float) -> Conversation:
@@ -146,20 +292,6 @@ def _weighted(conversation: Conversation, weight: float) -> Conversation:
 
 def _unused(key: str, count: int, place: Place, known: Iterable[str]) -> Problem:
     near = get_close_matches(key, sorted(known), n=1, cutoff=0.8)
-    rows = "1 row" if count == 1 else f"{count} rows"
+    rows = "1 row" if count == 1 else f"{count:,} rows"
     remedy = f"did you mean `{near[0]}`?" if near else "nothing to do where that is meant"
     return Problem("unused_field", "warning", place, f"`{key}` is in {rows} and is not used", remedy)
-
-
-def _listed(errors: Sequence[Problem], rows: int) -> Iterator[Mistake]:
-    """The first problems, then how many rows are bad and how to go on without them."""
-    for problem in errors[:SHOWN]:
-        yield Mistake(problem.message, str(problem.place), problem.remedy)
-    if errors:
-        bad = len({problem.place for problem in errors})
-        more = f"; {len(errors) - SHOWN} more problems are not listed here" if len(errors) > SHOWN else ""
-        if bad == rows:
-            yield Mistake(f"no row is left: none of the {rows} can be used{more}", remedy="mend them")
-        else:
-            remedy = "mend them, or write under `data`: bad_rows: drop (leaves them out, listed and counted)"
-            yield Mistake(f"{bad} of {rows} rows cannot be used{more}", remedy=remedy)

@@ -1,12 +1,18 @@
-"""Holds rows back from training without leaks: rows of the same prompt stay on one side."""
+"""Holds rows back from training without leaks: rows of the same prompt stay on one side.
+
+Rows are known here by two hashes, of what they ask and of all that they say, so millions of them take little room.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+
+import numpy as np
+from msgspec import json
+from numpy.typing import NDArray
 
 from luthier.errors import mistake
 from luthier.flow import Conversation
@@ -26,35 +32,53 @@ class Split:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Which of R rows are held back (`rows`, bool), and what `Split` says beside."""
+
+    rows: NDArray[np.bool_]
+    groups: int
+    grouped_rows: int
+    note: str = ""
+
+
 def split(conversations: Sequence[Conversation], share: float, seed: int) -> Split:
+    """Both sides of `hold_back` as conversations."""
+    names, categories = np.unique([row.category or "" for row in conversations] or [""], return_inverse=True)
+    prompts = np.array([prompt_hash(row) for row in conversations], np.uint64)
+    held = hold_back(prompts, categories[: len(prompts)], names.tolist(), share, seed)
+    return Split(
+        tuple(row for row, back in zip(conversations, held.rows, strict=True) if not back),
+        tuple(row for row, back in zip(conversations, held.rows, strict=True) if back),
+        held.groups,
+        held.grouped_rows,
+        held.note,
+    )
+
+
+def hold_back(
+    prompts: NDArray[np.uint64], categories: NDArray[np.integer], names: Sequence[str], share: float, seed: int
+) -> HeldBack:
     """Holds back `share` of the rows (0 to below 1), of each category as near to its share as whole groups allow.
 
-    A group is all rows with the same `prompt_key`. Which groups go is decided by the hash of their content and the
-    seed, not by their order or number, so added rows move few others. A category of two rows or more is never
-    held back whole. From 10 rows on at least one row is held back.
+    `prompts` (R) are the rows' `prompt_hash`, `categories` (R) their places in `names`, which is sorted. A group is all
+    rows with the same prompt. Which groups go is decided by the hash of their prompt and the seed, not by their order
+    or number, so added rows move few others. A category of two rows or more is never held back whole. From 10 rows on
+    at least one row is held back.
     """
     if not 0 <= share < 1:
         raise mistake(f"{share} is no share of the rows", "data.validation", "write a number from 0 to below 1")
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, conversation in enumerate(conversations):
-        groups[prompt_key(conversation)].append(index)
-    order = sorted(groups, key=lambda key: _digest(key, seed))
-    held: set[int] = set()
+    keys, group, sizes = np.unique(prompts, return_inverse=True, return_counts=True)
+    held = np.zeros(len(keys), np.bool_)
     note = ""
-    if share and len(conversations) < FEWEST_ROWS:
-        note = f"no validation rows: {len(conversations)} rows are fewer than {FEWEST_ROWS}"
-    elif share and len(groups) == 1:
+    if share and len(prompts) < FEWEST_ROWS:
+        note = f"no validation rows: {len(prompts)} rows are fewer than {FEWEST_ROWS}"
+    elif share and len(keys) == 1:
         note = "no validation rows: all rows have the same prompt, and on both sides it would be a leak"
     elif share:
-        held = _choose(conversations, groups, order, share, seed)
-    shared = [len(rows) for rows in groups.values() if len(rows) > 1]
-    return Split(
-        tuple(row for index, row in enumerate(conversations) if index not in held),
-        tuple(row for index, row in enumerate(conversations) if index in held),
-        len(shared),
-        sum(shared),
-        note,
-    )
+        held = _choose(keys, sizes, _commonest(group, categories, len(names)), names, share, seed)
+    shared = sizes[sizes > 1]
+    return HeldBack(held[group] if len(prompts) else np.zeros(0, np.bool_), len(shared), int(shared.sum()), note)
 
 
 def overlap(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Conversation]:
@@ -63,59 +87,89 @@ def overlap(train: Sequence[Conversation], test: Sequence[Conversation]) -> list
     return [conversation for conversation in test if prompt_key(conversation) in known]
 
 
-def sample(conversations: Sequence[Conversation], limit: int) -> tuple[list[Conversation], list[Conversation]]:
-    """The `limit` rows to keep and the rest, each in order: chosen by the hash of their content, so that a file sorted
-    by class gives all of its classes."""
-    digests = [_digest(repr(row.messages), 0) for row in conversations]
-    kept = set(sorted(range(len(digests)), key=digests.__getitem__)[:limit])
-    return (
-        [row for index, row in enumerate(conversations) if index in kept],
-        [row for index, row in enumerate(conversations) if index not in kept],
-    )
+def sample(contents: NDArray[np.uint64], limit: int) -> NDArray[np.bool_]:
+    """Which of R rows stay (bool), `limit` of them at most: chosen by their `content_hash`, so that a file sorted by
+    class gives all of its classes."""
+    kept = np.zeros(len(contents), np.bool_)
+    kept[np.argsort(_mixed(contents, 0), kind="stable")[:limit]] = True
+    return kept
 
 
 def prompt_key(conversation: Conversation) -> str:
     """What makes two rows ask the same: the users' messages without regard to case and white space.
 
-    A system message is not part of it, because all rows may share one; nor are the answers.
+    A system message is not part of it, because all rows may share one; nor are the answers. A text row, which asks
+    nothing, is its own text.
     """
-    return "\x1e".join(
-        " ".join(message.content.casefold().split()) for message in conversation.messages if message.role == "user"
-    )
+    asked = [message for message in conversation.messages if message.role == "user"] or conversation.messages
+    return "\x1e".join(" ".join(message.content.casefold().split()) for message in asked)
+
+
+def prompt_hash(conversation: Conversation) -> int:
+    """64 bits of the `prompt_key`: equal for rows that ask the same."""
+    return _hash(prompt_key(conversation).encode())
+
+
+def content_hash(conversation: Conversation) -> int:
+    """64 bits of all that the row's messages and tools say."""
+    return _hash(json.encode((conversation.messages, conversation.tools, conversation.rejected)))
 
 
 def _choose(
-    conversations: Sequence[Conversation], groups: dict[str, list[int]], order: list[str], share: float, seed: int
-) -> set[int]:
-    """The indices to hold back: in each category the first groups of `order` that fit into its quota."""
-    categories = {key: _category(conversations, groups[key]) for key in order}
-    rows = Counter(categories[key] for key in order for _ in groups[key])
-    strata: dict[str, list[str]] = defaultdict(list)
-    sizes: Counter[str] = Counter()
-    for key in order:
-        category = categories[key] if rows[categories[key]] > 1 else ""
-        strata[category].append(key)
-        sizes[category] += len(groups[key])
-    wanted = max(1, round(share * len(conversations)))
-    quotas = {category: math.floor(share * size) for category, size in sizes.items()}
-    fractions = sorted(sizes, key=lambda name: (quotas[name] - share * sizes[name], _digest(name, seed)))
-    for category in fractions[: wanted - sum(quotas.values())]:
-        quotas[category] += 1
-    held: set[int] = set()
-    for category, keys in strata.items():
-        room = min(quotas[category], sizes[category] - 1)
-        for key in keys:
-            if len(groups[key]) <= room:
-                held.update(groups[key])
-                room -= len(groups[key])
-    return held or set(groups[min(order, key=lambda key: len(groups[key]))])
+    keys: NDArray[np.uint64],
+    sizes: NDArray[np.integer],
+    categories: NDArray[np.integer],
+    names: Sequence[str],
+    share: float,
+    seed: int,
+) -> NDArray[np.bool_]:
+    """Which groups to hold back: in each category the first groups by hash that fit into its quota. Categories of one
+    row go together with the rows that have none."""
+    rows = np.bincount(categories, weights=sizes, minlength=len(names))
+    together = names.index("") if "" in names else len(names)
+    stratum = np.where(rows[categories] > 1, categories, together)
+    named = [*names, ""][: len(names) + (together == len(names))]
+    filled = np.bincount(stratum, weights=sizes, minlength=len(named)).astype(np.int64)
+    used = [int(number) for number in np.flatnonzero(filled)]
+    quotas = {number: math.floor(share * filled[number]) for number in used}
+    wanted = max(1, round(share * int(sizes.sum())))
+    by_fraction = sorted(
+        used, key=lambda number: (quotas[number] - share * filled[number], _hash(f"{seed} {named[number]}".encode()))
+    )
+    for number in by_fraction[: wanted - sum(quotas.values())]:
+        quotas[number] += 1
+    room = {number: min(quotas[number], int(filled[number]) - 1) for number in used}
+    held = np.zeros(len(keys), np.bool_)
+    order = np.argsort(_mixed(keys, seed), kind="stable")
+    for number in used:
+        for key in order[stratum[order] == number]:
+            if not room[number]:
+                break
+            if sizes[key] <= room[number]:
+                held[key] = True
+                room[number] -= int(sizes[key])
+    if not held.any():
+        held[order[np.argmin(sizes[order])]] = True
+    return held
 
 
-def _category(conversations: Sequence[Conversation], rows: list[int]) -> str:
-    """The commonest category of a group, the first in the alphabet of equals."""
-    counts = Counter(conversations[index].category or "" for index in rows)
-    return min(counts, key=lambda name: (-counts[name], name))
+def _commonest(group: NDArray[np.integer], categories: NDArray[np.integer], count: int) -> NDArray[np.integer]:
+    """The commonest category of each group, the first in the alphabet of equals."""
+    pairs, rows = np.unique(group.astype(np.int64) * count + categories, return_counts=True)
+    best = np.lexsort((pairs % count, -rows, pairs // count))
+    _, first = np.unique((pairs // count)[best], return_index=True)
+    chosen: NDArray[np.integer] = (pairs % count)[best][first]
+    return chosen
 
 
-def _digest(text: str, seed: int) -> bytes:
-    return blake2b(text.encode(), digest_size=16, salt=(seed % 2**64).to_bytes(8, "little")).digest()
+def _hash(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
+
+
+def _mixed(hashes: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """The hashes in another random order for each seed. Source: Steele et al. 2014, SplitMix64's finalizer."""
+    mixed = hashes ^ np.uint64(_hash(str(seed).encode()))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    result: NDArray[np.uint64] = mixed ^ (mixed >> np.uint64(31))
+    return result

@@ -55,7 +55,7 @@ def check(
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
     shown = tuple(tuple(marked(row, named.tokenizer)) for row in prepared.train[:mask])
-    return _checked(prepared.account, prepared.problems, shown)
+    return _checked(prepared.account, prepared.problems.listed, shown)
 
 
 def _checked(account: Account, problems: Sequence[Problem], mask: tuple[Marked, ...]) -> Checked:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from luthier.data.check import Problems, listed
 from luthier.data.prompts import prompts
 from luthier.data.tokenize import prompt_tokens
 from luthier.engine.forward import in_order
@@ -16,7 +17,6 @@ from luthier.errors import UserError, mistake
 from luthier.flow import Conversation, Event, Note, Problem, Question
 from luthier.runs.whole import write_bytes
 from luthier.workflow.opened_run import decoder, open_run
-from luthier.workflow.prepare import listed
 
 LIMIT = 512
 """Tokens of an answer, unless the model stops by itself before."""
@@ -40,7 +40,7 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
         raise mistake("the file exists, and is left as it is", out, "name another file with --out")
     rows = list(prompts(data))
     if bad := [row for row in rows if isinstance(row, Problem)]:
-        raise UserError(listed(bad, "mend them, or take them out of the file"))
+        raise UserError(listed(Problems.of(bad), f"{len(bad):,} rows cannot be used", "mend them, or take them out"))
     opened = yield from open_run(run, root)
     asked = []
     for row in rows:

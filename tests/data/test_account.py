@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from luthier.data.account import Account, Tally
-from luthier.flow import Place, Tokenized
-
-
-def tokenized(file: str, line: int, weights: list[float], category: str | None = None) -> Tokenized:
-    return Tokenized(
-        np.arange(len(weights), dtype=np.int32), np.array(weights, np.float32), Place(file, line), category
-    )
-
 
 ACCOUNT = Account(
     {
@@ -24,11 +15,6 @@ ACCOUNT = Account(
         ("b.csv", "x"): Tally(read=4, kept=3, dropped={"empty_answer": 1}),
     }
 )
-LONG = [
-    tokenized("a.jsonl", 1, [0, 0, 1, 1], "x"),
-    tokenized("a.jsonl", 2, [0, 1], "x"),
-    tokenized("b.csv", 2, [0, 2], "x"),
-]
 
 
 def test_the_total_and_the_sums_by_source_and_category_add_up() -> None:
@@ -41,8 +27,9 @@ def test_the_total_and_the_sums_by_source_and_category_add_up() -> None:
 
 
 def test_later_stages_move_and_mark_rows_and_leave_the_account_before_as_it_was() -> None:
-    after = ACCOUNT.with_dropped("too_long", LONG[:1]).with_dropped("too_long", LONG[1:2]).with_cut(LONG[2:])
-    after = after.with_validation(LONG[2:]).with_tokens(LONG[:2])
+    a, b = ("a.jsonl", "x"), ("b.csv", "x")
+    after = ACCOUNT.with_dropped("too_long", {a: 1}).with_dropped("too_long", {a: 1}).with_cut({b: 1})
+    after = after.with_validation({b: 1}).with_tokens({a: 6}, {a: 3})
     assert after.total == Tally(
         12, 7, {"broken_json": 2, "empty_answer": 1, "too_long": 2}, validation=1, cut=1, tokens=6, trained_tokens=3
     )
@@ -62,11 +49,13 @@ def test_an_account_that_does_not_add_up_is_refused() -> None:
         with pytest.raises(AssertionError, match="do not add up"):
             Account({("a.jsonl", None): tally}).check()
     with pytest.raises(AssertionError, match="do not add up"):
-        ACCOUNT.with_cut([LONG[2]] * 4)
+        ACCOUNT.with_cut({("b.csv", "x"): 4})
 
 
 def test_the_data_of_rows_json_holds_every_part() -> None:
-    data = ACCOUNT.with_tokens(LONG).to_data()
+    data = ACCOUNT.with_tokens(
+        {("a.jsonl", "x"): 6, ("b.csv", "x"): 2}, {("a.jsonl", "x"): 3, ("b.csv", "x"): 1}
+    ).to_data()
     assert json.loads(json.dumps(data)) == data
     assert data["read"] == data["kept"] + sum(data["dropped"].values()) == 12
     assert data["tokens"] == data["masked_tokens"] + data["trained_tokens"] == 8
