@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from luthier.data.check import load_rows
+from luthier.data.check import Problems, listed, load_rows
 from luthier.data.render import render_all
 from luthier.data.split import split
 from luthier.data.tokenize import questions, tokenize_all
@@ -34,7 +34,7 @@ from luthier.flow import (
 from luthier.settings.schema import Settings
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
-from luthier.workflow.prepare import leaks, listed
+from luthier.workflow.prepare import leaks
 from luthier.workflow.run_file import shown
 
 ROOM = 8
@@ -122,7 +122,7 @@ def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[
     rows = list(tokenize_all(fine, opened.tokenizer, "last_answer"))
     bad += [row for row in rows if isinstance(row, Problem)]
     if bad:
-        raise UserError(listed(bad, "mend them, or take them out of the file"))
+        raise UserError(listed(Problems.of(bad), f"{len(bad):,} rows cannot be used", "mend them, or take them out"))
     asked = [row for row in questions(conversations, opened.template, opened.tokenizer) if isinstance(row, Question)]
     return asked, [row[0] for row in rows if not isinstance(row, Problem)]
 

@@ -121,8 +121,7 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     loaded = resolve_auto(prepared.loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
     method = run_file.method(loaded.settings.tuning_method)
     loaded = _precision_chosen(loaded, method)
-    longest = max(len(row.tokens) for row in (*prepared.train, *prepared.validation))
-    model = open_base(base, loaded.settings.training_config.hyperparameters.precision, longest)
+    model = open_base(base, loaded.settings.training_config.hyperparameters.precision, prepared.longest)
     loaded = _targets_resolved(loaded, method, model)
     loaded = _training_resolved(loaded, method, len(prepared.train))
     settings = loaded.settings
