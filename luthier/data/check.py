@@ -17,6 +17,7 @@ from luthier import plugins
 from luthier.data.account import Account, Tally
 from luthier.data.columns import check_ours, check_theirs, renamed
 from luthier.data.detect import FORMS, Detection, detect, forms, refuse
+from luthier.data.llama_factory import described
 from luthier.data.parallel import each_block
 from luthier.data.read import Block, read
 from luthier.data.split import content_hash, sample
@@ -267,6 +268,8 @@ def _source(path: Path, weight: float, format: str, columns: Mapping[str, str]) 
     name = str(path)
     if not weight > 0:
         raise mistake(f"the weight {weight} is not above 0", name, "write a weight above 0, or take the file out")
+    told = described(path, format, columns)
+    columns = told.columns if told else columns
     seen: set[str] = set()
     rows = read(path)
     if columns:
@@ -275,7 +278,11 @@ def _source(path: Path, weight: float, format: str, columns: Mapping[str, str]) 
     while not any(isinstance(row, Record) for row in head) and (head := list(islice(rows, LOOKED_AT))):
         pass
     records = [row.values for row in head if isinstance(row, Record)]
-    found = Detection(format, "`data.format` says so") if format != "auto" else detect(records)
+    found = told.detection if told else None
+    if format != "auto":
+        found = Detection(format, "`data.format` says so")
+    elif told is None:
+        found = detect(records)
     if found is None and records:
         check_theirs(columns, seen, name)
         refuse(records, name)

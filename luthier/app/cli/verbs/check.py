@@ -25,23 +25,31 @@ def check(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting that wins over the files.")
     ] = None,
+    write: Annotated[
+        str | None, typer.Option(metavar="G", help="Write the rows that can be used into this file.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(metavar="FORM", help="The form to write them in: chat, instruction, sharegpt, ...")
+    ] = None,
     json: JsonOption = False,
 ) -> Job:
-    """Look at rows or a run file before training.
+    """Look at rows or a run file before training, and write rows in another form.
 
     Lists every problem with its line, and what would be read, kept and trained on. Exit code 1 where a row cannot be
-    used. Writes nothing.
+    used. Writes nothing without --write; with it, the rows left out stand in a file beside G, each with its reason.
 
     \b
         luthier check rows.jsonl
         luthier check run.yaml --mask 3
+        luthier check rows.jsonl --write chat.jsonl --format chat
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
         from luthier.flow import result_of
         from luthier.workflow.check import check
 
-        checked = result_of(check(files, mask=mask, data=data, overrides=overrides or ()), listen)
+        work = check(files, mask=mask, data=data, overrides=overrides or (), write=write, format=format)
+        checked = result_of(work, listen)
         bad = any(problem.severity == "error" for problem in checked.problems)
         return Outcome(_data(checked), lambda console: _show(checked, files, console), missed=bad)
 
@@ -65,7 +73,15 @@ def _data(checked: Checked) -> dict[str, Any]:
         ],
         "mask": [[{"text": text, "trained": trained} for text, trained in row] for row in checked.mask],
         "rows": checked.account.to_data(),
+        "written": _written(checked),
     }
+
+
+def _written(checked: Checked) -> dict[str, Any] | None:
+    if (written := checked.written) is None:
+        return None
+    quarantine = str(written.quarantine) if written.quarantine else None
+    return {"path": str(written.path), "format": written.form, "rows": written.rows, "quarantine": quarantine}
 
 
 def _show(checked: Checked, files: list[str], console: Console) -> None:
@@ -84,6 +100,7 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
         console.print(Text("  → ").append(visible(problem.remedy), "cyan"), soft_wrap=True)
     console.print(_account(checked), soft_wrap=True)
     if not any(problem.severity == "error" for problem in checked.problems):
+        files = [str(checked.written.path)] if checked.written else files
         next_steps(console, (["train", *files], "train on them"))
 
 
