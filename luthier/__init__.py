@@ -83,13 +83,18 @@ def check(
     mask: int = 0,
     data: str | None = None,
     overrides: Sequence[str] = (),
+    write: str | None = None,
+    format: str | None = None,
     listen: Listen | None = None,
 ) -> Checked:
-    """What would be read, kept and trained on; with `mask`, the tokens of that many rows, each trained or not."""
+    """What would be read, kept and trained on; with `mask`, the tokens of that many rows, each trained or not; with
+    `write`, the rows that can be used are written into that file, in the form `format` or their own."""
     from luthier.flow import result_of
     from luthier.workflow.check import check
 
-    return result_of(check(_listed(files), mask=mask, data=data, overrides=overrides), listen)
+    return result_of(
+        check(_listed(files), mask=mask, data=data, overrides=overrides, write=write, format=format), listen
+    )
 
 
 def chat(run: str, *, root: Path = _RUNS) -> Chat:

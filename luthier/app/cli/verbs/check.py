@@ -65,7 +65,7 @@ def _data(checked: Checked) -> dict[str, Any]:
             {
                 "check": problem.check,
                 "severity": problem.severity,
-                **structs.asdict(problem.place),
+                **{key: value for key, value in structs.asdict(problem.place).items() if value is not None},
                 "message": problem.message,
                 "remedy": problem.remedy,
             }
