@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL = "smollm2-135m-instruct"
 BATCH = 8
 LEARNING_RATE = 1e-4
+SEED = 0
 SIDES = ("luthier", "trl-bfloat16", "trl-float32")
 
 
@@ -55,7 +56,7 @@ def tokenized(chat_rows: list[dict[str, Any]], tokenizer: Any) -> list[tuple[lis
 
 
 def run_luthier(steps: int, adapter: Path) -> dict[str, Any]:
-    """Four steps through Luthier's own loop, in file order."""
+    """The steps through Luthier's own loop."""
     import numpy as np
     import torch
 
@@ -87,8 +88,8 @@ def run_luthier(steps: int, adapter: Path) -> dict[str, Any]:
         for number, (tokens, prompt) in enumerate(tokenized(rows(steps), models.load_tokenizer(source)), 1)
     ]
     hyper = Hyperparameters(batch_size=BATCH, epochs=1, warmup_ratio=0.0, schedule="constant", max_grad_norm=1.0)
-    plan = Plan(hyper, LEARNING_RATE, evaluate_every=10**6, save_every=10**6, keep=1, metric="loss", seed=0)
-    training = InOrder(Training(Engine(tuned), batch_rows, [], plan))
+    plan = Plan(hyper, LEARNING_RATE, evaluate_every=10**6, save_every=10**6, keep=1, metric="loss", seed=SEED)
+    training = Training(Engine(tuned), batch_rows, [], plan)
     logs = [entry for entry in training.run() if isinstance(entry, StepLog)]
     return {
         "precision": precision,
@@ -99,34 +100,24 @@ def run_luthier(steps: int, adapter: Path) -> dict[str, Any]:
     }
 
 
-def InOrder(training: Any) -> Any:  # noqa: N802
-    """The same training with its rows in file order, as the other side takes them."""
-    training.batch = lambda step: list(range((step - 1) * BATCH, step * BATCH))
-    return training
-
-
 def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
-    """Four steps through TRL's SFTTrainer, set by hand, on the same adapter."""
+    """The same steps through TRL's SFTTrainer, set by hand, on the same adapter and the rows in Luthier's order."""
     import resource
 
     import datasets
     import torch
     from peft import PeftModel
-    from torch.utils.data import SequentialSampler
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     from luthier import models
+    from luthier.training.schedule import rows_of_step
 
     source = models.resolve(MODEL)
     tokenizer = models.load_tokenizer(source)
     tokenizer.pad_token = "<|endoftext|>"
     base = models.load_model(source, getattr(torch, precision))
     model = PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
-
-    class Sequential(SFTTrainer):  # type: ignore[misc]
-        def _get_train_sampler(self, *args: Any, **options: Any) -> Any:
-            return SequentialSampler(self.train_dataset)
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         losses: list[float] = []  # noqa: RUF012
@@ -141,7 +132,8 @@ def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
                 Watch.losses.append(logs["loss"])
                 Watch.seconds = time.perf_counter() - Watch.started
 
-    made = tokenized(rows(steps), tokenizer)
+    found = tokenized(rows(steps), tokenizer)
+    made = [found[index] for step in range(steps) for index in rows_of_step(step + 1, len(found), BATCH, SEED)]
     columns = {
         "input_ids": [tokens for tokens, _ in made],
         "labels": [[-100] * prompt + tokens[prompt:] for tokens, prompt in made],
@@ -151,6 +143,7 @@ def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
             output_dir=folder,
             per_device_train_batch_size=BATCH,
             max_steps=steps,
+            train_sampling_strategy="sequential",
             learning_rate=LEARNING_RATE,
             lr_scheduler_type="constant",
             max_grad_norm=1.0,
@@ -166,7 +159,7 @@ def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
             disable_tqdm=True,
             dataset_kwargs={"skip_prepare_dataset": True},
         )
-        trainer = Sequential(
+        trainer = SFTTrainer(
             model=model,
             args=config,
             train_dataset=datasets.Dataset.from_dict(columns),

@@ -22,7 +22,7 @@ from luthier.engine.forward import TOKENS_A_PASS, Engine, in_order, passes
 from luthier.engine.tree import lay_out
 from luthier.errors import mistake
 from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
-from luthier.training.schedule import count_steps, learning_rate
+from luthier.training.schedule import count_steps, learning_rate, rows_of_step
 
 if TYPE_CHECKING:
     from luthier.settings.schema import Hyperparameters
@@ -121,7 +121,8 @@ class Training:
         started = time.perf_counter()
         settings = self.plan.hyperparameters
         self.step += 1
-        batch = [self.rows[index] for index in self.batch(self.step)]
+        chosen = rows_of_step(self.step, len(self.rows), settings.batch_size, self.plan.seed)
+        batch = [self.rows[index] for index in chosen]
         trained = sum(row.trained_tokens for row in batch)
         rate = learning_rate(self.step, self.steps, self.plan.learning_rate, settings.warmup_ratio, settings.schedule)
         for group in self.optimizer.param_groups:
@@ -159,13 +160,6 @@ class Training:
             seconds=seconds,
             memory_bytes=peak_memory_bytes(),
         )
-
-    def batch(self, step: int) -> list[int]:
-        """The rows of a step, by index: each epoch goes through all rows once, in an order of its own."""
-        size = self.plan.hyperparameters.batch_size
-        epoch, place = divmod(step - 1, math.ceil(len(self.rows) / size))
-        order = np.random.default_rng([self.plan.seed, epoch]).permutation(len(self.rows))
-        return [int(index) for index in order[place * size : (place + 1) * size]]
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()

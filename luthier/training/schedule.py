@@ -1,9 +1,11 @@
-"""How the learning rate goes: up in the warmup, then down along the schedule."""
+"""How a run goes: how many steps it has, the rows of each, and its learning rate."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal
+
+import numpy as np
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -28,3 +30,10 @@ def count_steps(rows: int, batch_size: int, epochs: float, max_steps: int | None
     """Optimizer steps of a run: an epoch has `ceil(rows / batch_size)`, a part of an epoch its part, at least one."""
     steps = max(1, math.ceil(math.ceil(rows / batch_size) * epochs - 1e-9))
     return min(steps, max_steps) if max_steps else steps
+
+
+def rows_of_step(step: int, rows: int, batch_size: int, seed: int) -> list[int]:
+    """The rows of a step, by index: each epoch goes through all `rows` once, in an order of its own."""
+    epoch, place = divmod(step - 1, math.ceil(rows / batch_size))
+    order = np.random.default_rng([seed, epoch]).permutation(rows)
+    return [int(index) for index in order[place * batch_size : (place + 1) * batch_size]]

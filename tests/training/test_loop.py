@@ -55,13 +55,6 @@ def test_a_run_yields_each_step_evaluates_when_due_and_at_the_end() -> None:
     assert entries[0].train_loss > entries[-2].train_loss  # type: ignore[union-attr]
 
 
-def test_an_epoch_goes_through_every_row_once_each_time_in_another_order() -> None:
-    training, _ = begin("lora", random_rows(0)[:10])
-    epochs = [[index for step in part for index in training.batch(step)] for part in ((1, 2, 3), (4, 5, 6))]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
-    assert epochs[0] != epochs[1]
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("at", [1, 3, 4, 8])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(method: str, at: int, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from luthier.training.schedule import count_steps, learning_rate
+from luthier.training.schedule import count_steps, learning_rate, rows_of_step
 
 
 def test_linear_falls_in_equal_parts_towards_zero() -> None:
@@ -28,3 +28,9 @@ def test_cosine_is_half_way_down_in_the_middle() -> None:
 )
 def test_steps_are_counted(rows: int, batch_size: int, epochs: float, max_steps: int | None, steps: int) -> None:
     assert count_steps(rows, batch_size, epochs, max_steps) == steps
+
+
+def test_an_epoch_goes_through_every_row_once_each_time_in_another_order() -> None:
+    epochs = [[index for step in part for index in rows_of_step(step, 10, 4, 0)] for part in ((1, 2, 3), (4, 5, 6))]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
