@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-prepare lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -57,6 +57,9 @@ bench-train: setup-bench ## training speed, loss and memory beside TRL (about 15
 # The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt).
 COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host --strip-extras --unsafe-package torch --unsafe-package pip --constraint requirements-torch.txt
+
+bench-prepare: setup-bench ## preparation of rows beside TRL: speed and memory (about 20 minutes)
+	$(RUN) -m benchmarks.prepare $(ARGS)
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
