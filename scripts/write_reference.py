@@ -6,12 +6,14 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.testing import CliRunner
+
+from luthier.settings.json_schema import Schema, alternatives
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "luthier" / "settings" / "run_file.schema.json"
@@ -30,7 +32,7 @@ def main() -> None:
         print(f"wrote docs/reference/{name}")
 
 
-def run_file_page(schema: Mapping[str, Any]) -> str:
+def run_file_page(schema: Schema) -> str:
     """A table for each section of the run file, in the schema's order: key, what it takes, default, what for."""
     parts = [
         "# The run file\n",
@@ -43,7 +45,7 @@ def run_file_page(schema: Mapping[str, Any]) -> str:
             parts.append(f"{_prose(section['description'])}\n")
         parts.append("| key | takes | default | |\n|---|---|---|---|")
         for name, value in section["properties"].items():
-            options = list(_options(schema, value))
+            options = list(alternatives(schema, value))
             if len(options) == 1 and "properties" in options[0]:
                 takes, default = "a section", "see below"
             else:
@@ -55,29 +57,16 @@ def run_file_page(schema: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-def _sections(
-    schema: Mapping[str, Any], place: Mapping[str, Any], path: str
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _sections(schema: Schema, place: Schema, path: str) -> Iterator[tuple[str, Schema]]:
     yield path, place
     for name, value in place["properties"].items():
-        for option in _options(schema, value):
+        for option in alternatives(schema, value):
             if "properties" in option:
                 yield from _sections(schema, option, f"{path}.{name}".lstrip("."))
 
 
-def _options(schema: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What may stand at a place, each without references and alternatives."""
-    if "$ref" in place:
-        yield from _options(schema, schema["$defs"][place["$ref"].rpartition("/")[2]])
-    elif "anyOf" in place:
-        for option in place["anyOf"]:
-            yield from _options(schema, option)
-    else:
-        yield place
-
-
-def _takes(schema: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[str]:
-    for option in _options(schema, place):
+def _takes(schema: Schema, place: Schema) -> Iterator[str]:
+    for option in alternatives(schema, place):
         if "enum" in option or "const" in option:
             yield " ".join(f"`{name}`" for name in option.get("enum", [option.get("const")]))
         elif option["type"] == "array":
@@ -88,7 +77,7 @@ def _takes(schema: Mapping[str, Any], place: Mapping[str, Any]) -> Iterator[str]
             yield _kind(option)
 
 
-def _kind(option: Mapping[str, Any]) -> str:
+def _kind(option: Schema) -> str:
     kinds = {
         "integer": "whole number",
         "number": "number",

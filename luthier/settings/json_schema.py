@@ -29,7 +29,7 @@ def known_paths(schema: Schema) -> list[str]:
     """Every path of a section or a value: `data`, `data.train`, `data.train[].path`, ..."""
 
     def walk(place: Schema, prefix: str) -> Iterator[str]:
-        for option in _options(schema, place):
+        for option in alternatives(schema, place):
             for name, inner in option.get("properties", {}).items():
                 yield prefix + name
                 yield from walk(inner, f"{prefix}{name}.")
@@ -41,7 +41,18 @@ def known_paths(schema: Schema) -> list[str]:
 
 def may_stand_at(schema: Schema, path: Path) -> list[Schema]:
     """Everything that may be written at a path, each a schema without alternatives; empty for an unknown path."""
-    return [option for place in _follow(schema, path) for option in _options(schema, place)]
+    return [option for place in _follow(schema, path) for option in alternatives(schema, place)]
+
+
+def alternatives(schema: Schema, place: Schema) -> Iterator[Schema]:
+    """What may stand at a place of the schema, each without references and alternatives."""
+    if "$ref" in place:
+        yield from alternatives(schema, schema["$defs"][place["$ref"].rpartition("/")[2]])
+    elif "anyOf" in place:
+        for option in place["anyOf"]:
+            yield from alternatives(schema, option)
+    else:
+        yield place
 
 
 def names_of(options: Sequence[Schema]) -> list[str]:
@@ -99,7 +110,7 @@ def _digits(number: float) -> str:
 def _follow(schema: Schema, path: Path) -> list[Schema]:
     places = [schema]
     for part in path:
-        options = [option for place in places for option in _options(schema, place)]
+        options = [option for place in places for option in alternatives(schema, place)]
         if isinstance(part, int):
             places = [option["items"] for option in options if "items" in option]
         else:
@@ -109,13 +120,3 @@ def _follow(schema: Schema, path: Path) -> list[Schema]:
                 if part in option.get("properties", {}) or isinstance(option.get("additionalProperties"), dict)
             ]
     return places
-
-
-def _options(schema: Schema, place: Schema) -> Iterator[Schema]:
-    if "$ref" in place:
-        yield from _options(schema, schema["$defs"][place["$ref"].rpartition("/")[2]])
-    elif "anyOf" in place:
-        for option in place["anyOf"]:
-            yield from _options(schema, option)
-    else:
-        yield place
