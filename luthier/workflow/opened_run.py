@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A run with what it needs to answer. `base` names the model before tuning, `stops` are the marks that end an answer."""
+    """A run with what it needs to answer. `base` names the model before tuning, `stops` end an answer."""
 
     run: Run
     settings: Settings
