@@ -29,8 +29,10 @@ def check_theirs(columns: Mapping[str, str], seen: Collection[str], name: str) -
     wrong = []
     for ours, theirs in columns.items():
         if seen and theirs not in seen and ours not in seen and ours.count(".") < 2:
-            near = get_close_matches(theirs, seen, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"the rows have: {', '.join(sorted(seen))}"
+            inside = f"{ours.partition('.')[0]}." if "." in ours else ""
+            there = [field.removeprefix(inside) for field in seen if field.startswith(inside)]
+            near = get_close_matches(theirs, there, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"the rows have: {', '.join(sorted(there))}"
             wrong.append(Mistake(f"no row has the column {theirs!r} of data.columns.{ours}", name, remedy))
     if wrong:
         raise UserError(wrong)

@@ -81,8 +81,9 @@ def kto(name: str, field: str) -> UserError:
     ones. `field` is where they say it."""
     document = PurePath(name).suffix == ".json"
     kept = f"select(.{field}) | del(.{field})"
-    words = ["jq", f"[.[] | {kept}]", name] if document else ["jq", "-c", kept, name]
-    command = f"{shlex.join(words)} > {shlex.quote(str(PurePath(name).with_suffix(f'.good{PurePath(name).suffix}')))}"
+    words = ["jq", f"[.[] | {kept}]"] if document else ["jq", "-c", kept]
+    new = str(PurePath(name).with_suffix(f".good{PurePath(name).suffix}"))
+    command = f"{shlex.join(words)} < {shlex.quote(name)} > {shlex.quote(new)}"
     return mistake(
         f"`{field}` is true or false: these are KTO rows, answers judged one by one, which are not trained on here",
         name,
@@ -114,8 +115,8 @@ def _columns_to_offer(fields: Sequence[str]) -> str:
 
 def _what_is_missing(fields: Sequence[str], known: Mapping[str, ModuleType]) -> str:
     """What the rows lack to have the form of which they have a part, or an empty text."""
-    for name, form in known.items():
-        missing = [names for names in form.needs if not set(names).intersection(fields)]
-        if len(missing) < len(form.needs):
-            return f"add {' and '.join(' or '.join(names) for names in missing)}: {name} rows are {form.example}"
-    return ""
+    name, form = max(known.items(), key=lambda item: len(item[1].fields.intersection(fields)))
+    missing = [names for names in form.needs if not set(names).intersection(fields)]
+    if not missing or len(missing) == len(form.needs):
+        return ""
+    return f"add {' and '.join(' or '.join(names) for names in missing)}: {name} rows are {form.example}"

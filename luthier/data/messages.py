@@ -61,7 +61,8 @@ SHAREGPT = Words(
 OTHER_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "observation": "tool"}
 REASONING = ("reasoning_content", "reasoning", "thinking")
 WEIGHTS = ("weight", "loss_weight")
-CALLS = ("tool_calls", "function_call")
+CALL = "function_call"
+CALLS = ("tool_calls", CALL)
 KNOWN = frozenset({*REASONING, *WEIGHTS, *CALLS, "name", "tool_call_id"})
 PARTS = {"text": 1, "input_text": 1, "output_text": 1, "reasoning": 0, "thinking": 0, "tool_call": 2}
 """The kinds of content parts that are read, and where in a message each stands."""
@@ -120,19 +121,23 @@ def read_messages(given: Any, field: str, row: Fields) -> list[Message]:
 
 def read_message(given: Mapping[str, Any], what: str, field: str, row: Fields) -> Message | None:
     """One message. `what` names it in errors, `field` is what counts its unused fields."""
-    before = len(row.problems)
     words = SHAREGPT if "from" in given else OPENAI
-    role = _role(given.get(words.role), words, what, row)
+    named, content = given.get(words.role), given.get(words.content)
+    if len(given) == 2 and type(content) is str and content and not content.isspace() and type(named) is str:
+        plain_role = words.roles.get(named, "") if named != CALL else ""
+        if plain_role:  # nearly every message
+            return Message(plain_role, content)  # type: ignore[arg-type]
+    before = len(row.problems)
+    role = _role(named, words, what, row)
     row.unused += [
         f"{field}.{key}"
         for key, value in given.items()
         if value is not None and key not in KNOWN and key not in (words.role, words.content)
     ]
-    content = given.get(words.content)
     text = ""
     reasoning = _reasoning(given, what, row)
     calls: tuple[ToolCall, ...] = ()
-    if given.get(words.role) == "function_call" and words is SHAREGPT:
+    if named == CALL and words is SHAREGPT:
         calls = read_calls(content, what, row)
     elif isinstance(content, list):
         text, thought, calls = _parts(content, what, row)

@@ -17,7 +17,12 @@ from luthier.data.read import read
 from luthier.flow import Conversation, Problem, Record
 
 STAND_IN = "-"
-ANSWERS = {"assistant", "gpt", "function_call"}
+BETTER, WORSE = {"chosen", "preferred_output", "chosen_messages"}, {"rejected", "non_preferred_output"}
+RESPONSES, COMPLETIONS = {"response", "output"}, {"output", "completion"}
+ANSWERS = BETTER | WORSE | RESPONSES | COMPLETIONS
+"""Fields that hold an answer, and may be missing here."""
+ANSWERERS = {"assistant", "gpt", "function_call"}
+"""The roles of messages that are answers."""
 
 
 def prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> Iterator[Conversation | Problem]:
@@ -33,7 +38,7 @@ def prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> Itera
     columns = told.columns if told else columns or {}
     seen: set[str] = set()
     rows = list(renamed(read(path), columns, seen))
-    check_theirs(columns, seen, str(path))
+    check_theirs({ours: theirs for ours, theirs in columns.items() if ours not in ANSWERS}, seen, str(path))
     filled = [replace(row, values=_with_answer(row.values)) if isinstance(row, Record) else row for row in rows]
     records = [row.values for row in filled if isinstance(row, Record)]
     found = told.detection if told else detect(records)
@@ -61,18 +66,18 @@ def _asked(conversation: Conversation) -> Conversation | Problem:
 
 def _with_answer(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row with a stand-in where its last answer is missing, so that the forms' own checks read it."""
-    given = {name for name, value in values.items() if value not in (None, "")}
-    if given & {"chosen", "preferred_output", "chosen_messages"}:
+    values = {name: value for name, value in values.items() if name not in ANSWERS or value not in (None, "")}
+    if BETTER & values.keys():
         return values
     for field, role, content in (("messages", "role", "content"), ("conversations", "from", "value")):
         messages = values.get(field)
         if isinstance(messages, list) and messages:
             last = messages[-1]
-            answered = isinstance(last, dict) and (last.get("role") in ANSWERS or last.get("from") in ANSWERS)
-            answer = {role: "assistant", content: STAND_IN}
-            return values if answered else {**values, field: [*messages, answer]}
+            answered = isinstance(last, dict) and (last.get("role") in ANSWERERS or last.get("from") in ANSWERERS)
+            return values if answered else {**values, field: [*messages, {role: "assistant", content: STAND_IN}]}
+    given = {name for name, value in values.items() if value not in (None, "")}
     if "instruction" in given:
-        return values if given & {"response", "output"} else {**values, "response": STAND_IN}
+        return values if given & RESPONSES else {**values, "response": STAND_IN}
     if given & {"input", "prompt"}:
-        return values if given & {"output", "completion"} else {**values, "output": STAND_IN}
+        return values if given & COMPLETIONS else {**values, "output": STAND_IN}
     return values

@@ -10,7 +10,7 @@ from luthier.data.fields import Fields
 from luthier.data.json_text import kind, lone_surrogate
 from luthier.flow import ToolCall
 
-CALL = '{"type": "function", "function": {"name": "...", "arguments": "{}"}}'
+CALL = '{"name": "...", "arguments": {...}}'
 TOOL = '{"type": "function", "function": {"name": "...", "description": "...", "parameters": {...}}}'
 
 

@@ -188,20 +188,16 @@ def test_what_stands_after_the_last_answer_is_left_out_with_a_warning() -> None:
         ([{"role": ["user"], "content": "a"}, ANSWER], ["role"]),
         ([{"content": "a"}, ANSWER], ["role"]),
         ([{"role": "user"}, ANSWER], ["type"]),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}, ANSWER], ["type"]),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}]}, ANSWER], []),
         ([{"role": "user", "content": " "}, {"role": "assistant", "content": ""}], ["empty_message", "empty_answer"]),
-        ([USER, {"role": "assistant", "content": None, "tool_calls": [{}]}], ["tools"]),
+        ([USER, {"role": "assistant", "content": None, "tool_calls": [{}]}], ["tool_call"]),
         ([USER, {**ANSWER, "tool_calls": []}], []),
-        ([USER, ANSWER, {"role": "tool", "content": "a"}, ANSWER], ["tools"]),
+        ([USER, ANSWER, {"role": "tool", "content": "a"}, ANSWER], []),
+        ([USER, {"role": "tool", "content": "a"}, ANSWER], ["order"]),
     ],
 )
 def test_messages_with_a_fault_give_every_problem(messages: Any, wanted: list[str]) -> None:
     assert checks("chat", {"messages": messages}) == wanted
-
-
-def test_a_row_with_tools_is_refused_by_name_and_an_empty_list_of_them_is_not() -> None:
-    assert checks("chat", {"messages": [USER, ANSWER], "tools": [{"type": "function"}]}) == ["tools"]
-    assert checks("chat", {"messages": [USER, ANSWER], "tools": []}) == []
 
 
 # ---------------------------------------------------------------------------------------------------- detection
@@ -217,6 +213,12 @@ def test_a_row_with_tools_is_refused_by_name_and_an_empty_list_of_them_is_not() 
         ({"prompt": "a", "completion": "b"}, "completion"),
         ({"messages": [USER, ANSWER]}, "chat"),
         ({"messages": [USER, ANSWER], "label": "x", "id": 4}, "chat"),
+        ({"messages": [USER, ANSWER], "text": "hi hello"}, "chat"),
+        ({"text": "a", "url": "b"}, "text"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference"),
+        ({"instruction": "a", "input": "", "chosen": "b", "rejected": "c"}, "preference"),
+        ({"messages": [USER], "chosen": "b", "rejected": "c"}, "preference"),
+        ({"input": {"messages": [USER]}, "preferred_output": [ANSWER], "non_preferred_output": "c"}, "preference"),
     ],
 )
 def test_the_fields_tell_the_form(tmp_path: Path, row: dict[str, Any], form: str) -> None:
@@ -289,8 +291,8 @@ def test_fields_that_are_not_used_are_counted_and_named_once(tmp_path: Path) -> 
 
 
 def test_fields_inside_messages_that_are_not_used_are_counted_by_rows(tmp_path: Path) -> None:
-    path = write(tmp_path, [{"messages": [{**USER, "name": "Ann"}, {**ANSWER, "name": "Bot"}]}])
-    assert [p.message for p in load(path).problems] == ["`messages.name` is in 1 row and is not used"]
+    path = write(tmp_path, [{"messages": [{**USER, "mood": "glad"}, {**ANSWER, "mood": "calm"}]}])
+    assert [p.message for p in load(path).problems] == ["`messages.mood` is in 1 row and is not used"]
 
 
 # ----------------------------------------------------------------------------------------- stop, drop, limit, weight
@@ -377,20 +379,22 @@ ANY = st.recursive(
 MESSAGES = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["system", "user", "assistant", "human", "tool"]), "content": st.just("hi") | ANY},
-        optional={"weight": ANY, "tool_calls": ANY, "name": ANY},
+        optional={"weight": ANY, "tool_calls": ANY, "name": ANY, "from": st.sampled_from(["gpt", "function_call"])},
     ),
     max_size=5,
 )
 NAMES = ["instruction", "input", "response", "output", "prompt", "completion", "category", "label", "tools", "text"]
-ANY_ROW = ANY | st.dictionaries(
-    st.sampled_from([*NAMES, "messages", "conversations", "chosen"]), ANY | MESSAGES, max_size=5
-)
+NAMES += ["messages", "conversations", "chosen", "rejected", "system", "history", "functions", "images"]
+ANY_ROW = ANY | st.dictionaries(st.sampled_from(NAMES), ANY | MESSAGES, max_size=5)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
-@given(st.lists(ANY_ROW, max_size=4), st.sampled_from(["auto", "instruction", "chat", "completion"]))
+@given(st.lists(ANY_ROW, max_size=4), st.sampled_from(["auto", *plugins.names(FORMS)]))
 def test_no_rows_crash_the_check_and_read_is_kept_and_dropped(tmp_path: Path, written: list[Any], format: str) -> None:
-    good = {"instruction": "a", "input": "b", "output": "c", "messages": [USER, ANSWER]}
+    good = {"instruction": "a", "input": "b", "output": "c", "messages": [USER, ANSWER], "text": "d"}
+    good |= {"conversations": [USER, ANSWER]}
+    if format == "preference":
+        good = {"prompt": "a", "chosen": "b", "rejected": "c"}
     path = write(tmp_path, [good, *written, good])
     try:
         rows = load(path, format=format, bad_rows="drop")
@@ -411,7 +415,7 @@ def check_rows(rows: Rows, read: int) -> None:
     assert dropped.isdisjoint(row.place.line for row in rows.conversations)
     for row in rows.conversations:
         assert row.messages[-1].role == "assistant"
-        assert all(message.content.strip() for message in row.messages)
+        assert all(message.content.strip() or message.tool_calls or message.role == "tool" for message in row.messages)
 
 
 # ----------------------------------------------------------------------------------------------------- real files
@@ -427,12 +431,6 @@ def test_real_files_are_read_whole(real_data: Path) -> None:
     assert len(banking.account.categories()) == 77
 
 
-def test_real_files_of_other_forms_are_refused_by_name(real_data: Path) -> None:
-    folder = real_data / "llama_factory"
-    for name in ("dpo_en_demo.json", "glaive_toolcall_en_demo.json"):
-        with pytest.raises(UserError, match="ShareGPT"):
-            load(folder / name)
-    with pytest.raises(UserError, match="text rows"):
-        load(folder / "c4_demo.jsonl")
+def test_a_real_document_of_several_lists_is_refused_by_name(real_data: Path) -> None:
     with pytest.raises(UserError, match="holds 4 lists: oos_val, val, train, oos_train"):
         load(real_data / "clinc150" / "data_small_train_val.json")

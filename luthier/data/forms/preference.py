@@ -140,6 +140,8 @@ def _joined(prompt: list[Message], sides: list[list[Message]], row: Fields) -> l
         return [only_read(prompt) + side for side in sides]
     if not whole and all(len(side) == 1 for side in sides):
         sides = _cut_texts(sides, row)
+        if row.problems:
+            return sides
     if prompt and prompt[0].role == "system" and sides[0][0].role != "system":
         sides = [[prompt[0], *side] for side in sides]
     common = shared(*sides)
