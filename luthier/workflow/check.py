@@ -15,6 +15,7 @@ from luthier.data.detect import FORMS, Detection
 from luthier.data.tokenize import marked
 from luthier.errors import mistake
 from luthier.flow import Event, Note, Problem
+from luthier.report.numbers import count
 from luthier.runs.whole import to_disk
 from luthier.settings.loading import is_rows_file
 from luthier.workflow import run_file
@@ -89,7 +90,7 @@ def _written(files: Sequence[str], path: Path, format: str | None) -> Generator[
     with to_disk(path):
         done = convert(sources, mistakes, path, format)
     beside = f", {done.account.total.read - done.rows:,} left out in {done.quarantine}" if done.quarantine else ""
-    yield Note("file", f"{done.rows:,} {done.form} rows are in {path}{beside}")
+    yield Note("file", f"{count(done.rows, f'{done.form} row')} written into {path}{beside}")
     return replace(_checked(done.account, done.problems.listed, ()), written=done)
 
 
@@ -107,7 +108,7 @@ def _expanded(files: Sequence[str]) -> Generator[Event, None, list[str]]:
             here, elsewhere = llama_factory.files(path)
             expanded += map(str, here)
             if elsewhere:
-                yield Note("rows", f"{file}: {len(elsewhere)} datasets are not beside it: {', '.join(elsewhere)}")
+                yield Note("rows", f"{file}: {count(len(elsewhere), 'dataset')} not beside it: {', '.join(elsewhere)}")
         else:
             expanded.append(str(llama_factory.named(path) or file))
     return expanded

@@ -258,7 +258,8 @@ def test_the_fast_way_gives_what_the_slow_way_gives_and_takes_no_row_with_a_faul
     if fast is not None:
         row = Fields({}, PLACE)
         assert list(fast) == read_messages(messages, "messages", row)
-        assert row.problems == row.unused == []
+        assert not row.problems
+        assert not row.unused
         assert parsed.conversation is not None
         assert parsed.conversation.messages == fast
         assert parsed.problems == ()

@@ -1,0 +1,78 @@
+"""`luthier check --write`: rows in another form, those left out beside them; and LLaMA-Factory's names of datasets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+ROWS = [
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}], "category": "x"},
+    {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "a"}] * 2},
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return tmp_path
+
+
+def test_rows_are_written_in_another_form_and_a_row_left_out_is_code_1(folder: Path, luthier_command: Command) -> None:
+    done = luthier_command("check", "rows.jsonl", "--write", "new.jsonl", "--format", "completion")
+    assert done.code == 1
+    assert done.out.startswith("rows.jsonl:2: a completion row holds one question and one answer\n")
+    assert "2 rows read = 1 kept + 1 dropped (form)" in done.out
+    assert "1 completion row written into new.jsonl, 1 left out in new.quarantine.jsonl" in done.err
+    assert json.loads((folder / "new.jsonl").read_text()) == {"prompt": "hi", "completion": "hello", "category": "x"}
+    document = luthier_command("check", "rows.jsonl", "--write", "new.jsonl", "--format", "completion", "--json").json
+    assert (document["read"], document["kept"], document["dropped"]) == (2, 1, {"form": 1})
+    assert document["written"] == {
+        "path": "new.jsonl",
+        "format": "completion",
+        "rows": 1,
+        "quarantine": "new.quarantine.jsonl",
+    }
+
+
+def test_rows_that_all_fit_are_code_0_and_the_next_step_trains_on_them(folder: Path, luthier_command: Command) -> None:
+    done = luthier_command("check", "rows.jsonl", "--write", "new.json", "--format", "sharegpt")
+    assert done.code == 0, done.err
+    assert "luthier train new.json" in done.out
+    assert not (folder / "new.quarantine.jsonl").exists()
+    assert luthier_command("check", "rows.jsonl", "--json").json["written"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rows.jsonl", "--format", "chat"], "name the file to write: --write G"),
+        (["rows.jsonl", "--write", "new.jsonl", "--format", "alpaca"], "one of: chat, completion, instruction"),
+        (["rows.jsonl", "--write", "rows.jsonl"], "this is one of the files to read"),
+        (["run.yaml", "--write", "new.jsonl"], "--write takes files of rows alone"),
+    ],
+)
+def test_a_mistake_is_code_2_with_what_to_type(
+    folder: Path, luthier_command: Command, words: list[str], said: str
+) -> None:
+    done = luthier_command("check", *words)
+    assert done.code == 2
+    assert said in done.err
+    assert {path.name for path in folder.iterdir()} == {"rows.jsonl"}
+
+
+def test_dataset_info_stands_for_its_files_and_a_name_in_it_for_its_file(
+    folder: Path, luthier_command: Command
+) -> None:
+    entries = {"mine": {"file_name": "rows.jsonl", "formatting": "sharegpt", "columns": {"messages": "messages"}}}
+    (folder / "dataset_info.json").write_text(json.dumps({**entries, "far": {"hf_hub_url": "a/b"}}))
+    done = luthier_command("check", "dataset_info.json")
+    assert done.code == 0, done.err
+    assert "rows.jsonl: sharegpt rows (dataset_info.json beside it says sharegpt of mine)" in done.err
+    assert "1 dataset not beside it: far" in done.err
+    assert luthier_command("check", "mine", "--json").json["kept"] == 2
