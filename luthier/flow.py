@@ -11,7 +11,7 @@ Each state of the data has its own frozen type. Raw, checked, rendered and token
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -153,6 +153,16 @@ class Tokenized:
 
 
 @dataclass(frozen=True, slots=True)
+class Marked:
+    """A row to look at: the text of each token, special marks included, and whether it is trained on; and the text that
+    inference sends before the row's last trained answer. The tokens' texts joined are the row's."""
+
+    tokens: tuple[tuple[str, bool], ...]
+    sent: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What evaluation asks: the prompt's tokens exactly as `chat` would send them, and the wanted answer."""
 
@@ -176,15 +186,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """What every row stands on: `length` virtual tokens before its first token, which so takes position `length`.
+
+    One of two is given, as a function that is called again wherever weights may have changed, so that it may compute a
+    projection; gradients flow into whatever it gives. `embeddings()` (length, C) enters the first layer (prompt
+    tuning). `keys_and_values()` holds for each layer a key and a value, (K, length, D) each, the keys as they stand
+    after rotation (prefix tuning).
+    """
+
+    length: int
+    embeddings: Callable[[], torch.Tensor] | None = None
+    keys_and_values: Callable[[], Sequence[tuple[torch.Tensor, torch.Tensor]]] | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.embeddings is None) != (self.keys_and_values is None), "a root is one of the two"
+
+
+@dataclass(frozen=True, slots=True)
 class Tuned:
     """What a method makes of a model and the engine takes.
 
-    `root` is what every row stands on: nothing, embeddings (prompt tuning), or keys and values a layer (prefix tuning).
-    `trainable` maps a parameter's name to the parameter; nothing else gets a gradient.
+    `root` is what every row stands on, or nothing. `trainable` maps a parameter's name to the parameter, the root's
+    too; nothing else gets a gradient.
     """
 
     model: torch.nn.Module
-    root: Any
+    root: Root | None
     trainable: Mapping[str, torch.nn.Parameter]
 
 

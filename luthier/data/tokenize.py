@@ -7,20 +7,21 @@ prompt and answer meet is known without searching.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.data.render import TrainOn, render, token_number
+from luthier.data.render import TrainOn, added_marks, render, token_number
 from luthier.data.templates import RenderError, Template, send
 from luthier.errors import mistake
-from luthier.flow import Conversation, Message, Place, Problem, Question, Rendered, Tokenized, Turn
+from luthier.flow import Conversation, Marked, Message, Place, Problem, Question, Rendered, Tokenized, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -52,17 +53,25 @@ def tokenize_all(
     rendered: Iterable[Rendered], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn = "answers"
 ) -> Iterator[tuple[Tokenized, ...] | Problem]:
     """`tokenize` for each, in order, as a stream: what it holds at a time is a batch."""
-    stream = iter(rendered)
-    while batch := list(islice(stream, BATCH_ROWS)):
-        turns = [turn for row in batch for turn in row.turns]
-        prompts = iter(_ids([turn.prompt for turn in turns], tokenizer))
-        answers = _answer_ids([turn.answer for turn in turns], tokenizer)
-        lost = iter(_lost([turn.answer for turn in turns], answers, tokenizer))
-        pieces = zip(turns, prompts, answers, strict=True)
-        for row in batch:
-            letters = "".join(next(lost) for _ in row.turns)
-            pairs = list(islice(pieces, len(row.turns)))
-            yield _unwritable(row.place, letters) if letters else _rows(row, pairs, tokenizer, train_on)
+    for row, pieces in _in_pieces(rendered, tokenizer):
+        yield _rows(row, pieces, tokenizer, train_on)
+
+
+def proven_all(
+    rendered: Iterable[Rendered],
+    tokenizer: PreTrainedTokenizerBase,
+    stops: Iterable[int],
+    train_on: TrainOn = "answers",
+) -> Iterator[tuple[Tokenized, ...] | Problem]:
+    """`tokenize_all` with the rows proven, as `prove` does it, at little more than the cost of tokenizing: what
+    inference sends is tokenized once. Under `everything` there is nothing to prove but the order of tokens."""
+    stop_set = frozenset(stops)
+    for row, pieces in _in_pieces(rendered, tokenizer):
+        rows = _rows(row, pieces, tokenizer, train_on)
+        if isinstance(rows, Problem) or train_on == "everything":
+            yield rows
+        else:
+            yield _proof(row, pieces, rows, tokenizer, stop_set) or rows
 
 
 def question(conversation: Conversation, template: Template, tokenizer: PreTrainedTokenizerBase) -> Question | Problem:
@@ -90,14 +99,17 @@ def questions(
 
 
 def prompt_tokens(
-    messages: Sequence[Message], template: Template, tokenizer: PreTrainedTokenizerBase
+    messages: Sequence[Message],
+    template: Template,
+    tokenizer: PreTrainedTokenizerBase,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[str, NDArray[np.int32]]:
     """The text and the tokens (T, int32) that inference sends to have these messages answered.
 
     Raises `UserError` with the template's reason where it takes no such messages.
     """
     try:
-        text = send(messages, template, tokenizer)
+        text = send(messages, template, tokenizer, tools)
     except RenderError as refusal:
         raise mistake(f"the {template.name} template: {refusal}", "messages", "change the messages") from None
     return text, np.array(_ids([text], tokenizer)[0], dtype=np.int32)
@@ -113,38 +125,13 @@ def prove(
     the rest nothing is trained, and a row begins with one begin mark at most. For rows made with `answers` or
     `last_answer`.
     """
-    stop_set = frozenset(stops)
-    expected = [np.zeros(len(row.tokens), dtype=np.float32) for row in rows]
-    current = 0
-    for turn in rendered.turns:
-        sent = list(tokenizer(turn.prompt, add_special_tokens=False)["input_ids"])
-        end = token_number(turn.end, tokenizer)
-        found = next((number for number in range(current, len(rows)) if _begins(rows[number], sent)), None)
-        if found is None:
-            reason = "inference sends other tokens than the row has"
-            nothing = Tokenized(np.empty(0, np.int32), np.empty(0, np.float32), rendered.place)
-            return _failed(rendered.place, reason, sent, rows[current] if rows else nothing, tokenizer)
-        current, row = found, rows[found]
-        emitted = row.tokens[len(sent) :].tolist()
-        length = next((number for number, token in enumerate(emitted) if token in stop_set), None)
-        if length is None or emitted[length] != end:
-            reason = f"inference would not stop at the answer's end mark {turn.end}"
-            return _failed(rendered.place, reason, [*sent, *emitted[: length or 0], end], row, tokenizer)
-        if not _reads(sent, emitted[:length], turn.answer, tokenizer):
-            wanted = [*sent, *_answer_ids([turn.answer], tokenizer)[0], end]
-            return _failed(rendered.place, "the trained tokens do not read as the answer", wanted, row, tokenizer)
-        expected[current][len(sent) : len(sent) + length + 1] = turn.weight
-    for row, weights in zip(rows, expected, strict=True):
-        if not np.array_equal(row.weights, weights):
-            place = int(np.flatnonzero(row.weights != weights)[0])
-            reason = f"token {place} has the weight {row.weights[place]:g} and should have {weights[place]:g}"
-            return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer, place)
-        if _begins_twice(row.tokens, tokenizer):
-            return _two_begin_marks(rendered.place, tokenizer)
-    return None
+    prompts = _ids([turn.prompt for turn in rendered.turns], tokenizer)
+    answers = _answer_ids(rendered.turns, prompts, tokenizer)
+    pieces = [_Pieces(*piece, False) for piece in zip(rendered.turns, prompts, answers, strict=True)]
+    return _proof(rendered, pieces, rows, tokenizer, frozenset(stops))
 
 
-TooLong = Literal["stop", "drop", "cut_start", "cut_end"]
+TooLong = Literal["stop", "drop", "cut_start", "cut_end", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +163,9 @@ def fit(
 
     `cut_start` keeps the end of a row and, where the row begins with `begin_mark` (the tokenizer's `bos_token_id`),
     that mark; a row of which it would leave no prompt is a problem. `cut_end` keeps the beginning; a row of which it
-    would leave no trained token is a problem.
+    would leave no trained token is a problem. `split` makes several rows of one that is trained on as a whole, as text
+    rows are: each begins with the last token of the one before, so that none is left untrained; a row with a prompt is
+    a problem.
     """
     kept: list[Tokenized] = []
     dropped, problems, cuts = [], [], []
@@ -184,6 +173,9 @@ def fit(
         longest = max(len(row.tokens) for row in rows)
         if longest <= max_length:
             kept += rows
+            continue
+        if too_long == "split" and max_length > 1 and all(bool((row.weights[1:] > 0).all()) for row in rows):
+            kept += [piece for row in rows for piece in _split(row, max_length)]
             continue
         fitting = [_cut(row, max_length, too_long, begin_mark) for row in rows] if too_long in _LOST else [None]
         whole = [row for row in fitting if row is not None]
@@ -196,6 +188,16 @@ def fit(
         trained = sum(row.trained_tokens for row in rows) - sum(row.trained_tokens for row in whole)
         cuts.append(Cut(rows[0].place, rows[0].category, tokens, trained))
     return Fitted(tuple(kept), tuple(dropped), tuple(problems), tuple(cuts))
+
+
+def shown(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> Marked:
+    """A row to look at. `sent` is empty where no prompt can be told from the row: text rows, `train_on: everything`."""
+    trained = tokenized.weights > 0
+    starts = np.flatnonzero(trained[1:] & ~trained[:-1]) + 1
+    # A row that is trained from its second token on has no prompt.
+    last = int(starts[-1]) if len(starts) and starts[0] > 1 else 0
+    sent = _text(tokenized.tokens[:last].tolist(), tokenizer)
+    return Marked(tuple(marked(tokenized, tokenizer)), sent, tokenized.place)
 
 
 def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
@@ -217,20 +219,102 @@ def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tup
     return list(zip(texts, (tokenized.weights > 0).tolist(), strict=True))
 
 
-def _rows(
-    row: Rendered,
-    pairs: Sequence[tuple[Turn, list[int], list[int]]],
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """A turn with its prompt's and its answer's tokens. `reads` where the answer's tokens are known to read as the
+    answer behind any prompt; else that is to be found out."""
+
+    turn: Turn
+    prompt: list[int]
+    answer: list[int]
+    reads: bool
+
+
+def _in_pieces(
+    rendered: Iterable[Rendered], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[Rendered, list[_Pieces]]]:
+    """Each conversation with its turns tokenized, a batch at a time."""
+    stream = iter(rendered)
+    while batch := list(islice(stream, BATCH_ROWS)):
+        turns = [turn for row in batch for turn in row.turns]
+        prompts = _ids([turn.prompt for turn in turns], tokenizer)
+        answers = _answer_ids(turns, prompts, tokenizer)
+        joins, texts = _joins(tokenizer), _texts(answers, tokenizer)
+        reads = [joins and text == turn.answer for text, turn in zip(texts, turns, strict=True)]
+        pieces = map(_Pieces, turns, prompts, answers, reads)
+        for row in batch:
+            yield row, list(islice(pieces, len(row.turns)))
+
+
+def _proof(
+    rendered: Rendered,
+    pieces: Sequence[_Pieces],
+    rows: Sequence[Tokenized],
     tokenizer: PreTrainedTokenizerBase,
-    train_on: TrainOn,
+    stops: frozenset[int],
+) -> Problem | None:
+    """`prove`, where the tokens that inference sends and the answers' own are known."""
+    expected = [np.zeros(len(row.tokens), dtype=np.float32) for row in rows]
+    tokens = [row.tokens.tolist() for row in rows]
+    current = 0
+    for piece in pieces:
+        turn, sent = piece.turn, piece.prompt
+        end = token_number(turn.end, tokenizer)
+        found = next((number for number in range(current, len(rows)) if tokens[number][: len(sent)] == sent), None)
+        if found is None:
+            reason = "inference sends other tokens than the row has"
+            nothing = Tokenized(np.empty(0, np.int32), np.empty(0, np.float32), rendered.place)
+            return _failed(rendered.place, reason, sent, rows[current] if rows else nothing, tokenizer)
+        current, row = found, rows[found]
+        emitted = tokens[found][len(sent) :]
+        length = len(piece.answer)
+        said = emitted[: length + 1] == [*piece.answer, end] and end in stops and stops.isdisjoint(piece.answer)
+        if not (said and piece.reads):
+            length = next((number for number, token in enumerate(emitted) if token in stops), len(emitted))
+            fault = _fault(piece, emitted, length, tokenizer, stops)
+            if fault:
+                return _failed(rendered.place, fault[0], [*sent, *fault[1]], row, tokenizer)
+        expected[current][len(sent) : len(sent) + length + 1] = turn.weight
+    for row, weights in zip(rows, expected, strict=True):
+        weights[:1] = 0.0
+        if not np.array_equal(row.weights, weights):
+            place = int(np.flatnonzero(row.weights != weights)[0])
+            reason = f"token {place} has the weight {row.weights[place]:g} and should have {weights[place]:g}"
+            return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer, place)
+        if _begins_twice(row.tokens, tokenizer):
+            return _two_begin_marks(rendered.place, tokenizer)
+    return None
+
+
+def _fault(
+    piece: _Pieces, emitted: list[int], length: int, tokenizer: PreTrainedTokenizerBase, stops: frozenset[int]
+) -> tuple[str, list[int]] | None:
+    """What is wrong with the tokens behind a prompt, of which inference takes `length` before it stops, and the tokens
+    that it should have there; None where they are the answer and its end mark."""
+    turn, end = piece.turn, token_number(piece.turn.end, tokenizer)
+    early = next((place for place, token in enumerate(piece.answer) if token in stops), None)
+    if early is not None:
+        mark = _text([piece.answer[early]], tokenizer)
+        return f"inference would stop at {mark} in the middle of the answer", piece.answer[: early + 1]
+    if emitted[length : length + 1] != [end]:
+        return f"inference would not stop at the answer's end mark {turn.end}", [*emitted[:length], end]
+    if not _reads(piece.prompt, emitted[:length], turn.answer, tokenizer):
+        return "the trained tokens do not read as the answer", [*piece.answer, end]
+    return None
+
+
+def _rows(
+    row: Rendered, pieces: Sequence[_Pieces], tokenizer: PreTrainedTokenizerBase, train_on: TrainOn
 ) -> tuple[Tokenized, ...] | Problem:
-    """The rows of a conversation from each turn with its prompt's and its answer's tokens."""
+    """The rows of a conversation from the tokens of its turns, or why it has none."""
+    if letters := "".join(_lost(piece, tokenizer) for piece in pieces if not piece.reads):
+        return _unwritable(row.place, letters)
     between = 1.0 if train_on == "everything" else 0.0
     rows = []
     tokens: list[int] = []
     weights: list[float] = []
-    for turn, prompt, answer in pairs:
-        if not prompt:
-            return _problem("empty_prompt", row.place, "nothing stands before the answer", "give the row an input")
+    for piece in pieces:
+        turn, prompt, answer = piece.turn, piece.prompt, piece.answer
         if prompt[: len(tokens)] != tokens:
             rows.append(_row(row, tokens, weights))
             seen = next((n for n, (a, b) in enumerate(zip(tokens, prompt, strict=False)) if a != b), len(prompt))
@@ -249,7 +333,37 @@ def _row(row: Rendered, tokens: Sequence[int], weights: Sequence[float]) -> Toke
 
 
 def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """The tokens of each text as it stands, marks typed in it included."""
+    """The tokens of each text as it stands, marks typed in it included.
+
+    A text is cut before each mark, and each piece tokenized once a call: the marks keep their surroundings apart, so
+    the tokens are the whole text's, and what texts have in common (a system message, the earlier turns) costs once.
+    """
+    marks = _splitting(tokenizer)
+    if marks is None:
+        return _whole_ids(texts, tokenizer)
+    cut = [_cut_before(marks, text) for text in texts]
+    pieces = list(dict.fromkeys(piece for found in cut for piece in found))
+    known = dict(zip(pieces, _whole_ids(pieces, tokenizer), strict=True))
+    return [[token for piece in found for token in known[piece]] for found in cut]
+
+
+def _cut_before(marks: re.Pattern[str], text: str) -> list[str]:
+    places = [0, *(mark.start() for mark in marks.finditer(text) if mark.start()), len(text)]
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+@lru_cache(maxsize=16)
+def _splitting(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """Finds marks before which a text may be cut; None for a tokenizer whose marks touch what stands before them."""
+    if not tokenizer.is_fast:
+        return None
+    added = tokenizer.added_tokens_decoder.values()
+    if not added or any(token.lstrip or token.single_word or token.normalized for token in added):
+        return None
+    return added_marks(tokenizer)
+
+
+def _whole_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     if not texts:
         return []
     if tokenizer.is_fast:
@@ -262,31 +376,49 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[
     return list(tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def _answer_ids(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """The tokens of each answer as they stand in the middle of a text: without the space that some tokenizers put
-    before a text's first word."""
+def _answer_ids(
+    turns: Sequence[Turn], prompts: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase
+) -> list[list[int]]:
+    """The tokens of each answer as they stand behind its prompt.
+
+    That is as in the middle of a text, without the space that some tokenizers put before a text's first word; where
+    the prompt is nothing or marks alone, it is as in the whole text.
+    """
     lead = _lead(tokenizer)
     if not lead:
-        return _ids(answers, tokenizer)
-    (before,) = _ids([lead], tokenizer)
-    led = _ids([lead + answer for answer in answers], tokenizer)
+        return _ids([turn.answer for turn in turns], tokenizer)
+    marks = added_marks(tokenizer)
+    leads = [turn.prompt if not marks.sub("", turn.prompt) else lead for turn in turns]
+    before = _ids(leads, tokenizer)
+    led = _ids([start + turn.answer for start, turn in zip(leads, turns, strict=True)], tokenizer)
     return [
-        ids[len(before) :] if ids[: len(before)] == before else _ids([answer], tokenizer)[0]
-        for ids, answer in zip(led, answers, strict=True)
+        ids[len(start) :] if ids[: len(start)] == start else _ids([turn.answer], tokenizer)[0]
+        for ids, start, turn in zip(led, before, turns, strict=True)
     ]
 
 
-def _lost(answers: Sequence[str], ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The letters of each answer for which the vocabulary has no tokens: it leaves them out without a word, or writes
-    one mark for them all. SmolLM2's lacks 21 of the 256 bytes, and with them some rare letters."""
+def _texts(ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What each list of tokens reads as, marks included."""
     if tokenizer.is_fast:
-        read = tokenizer.backend_tokenizer.decode_batch(list(ids), skip_special_tokens=False)
-    else:
-        read = tokenizer.batch_decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return [
-        "" if text == answer else "".join(sorted(set(normalize("NFKC", answer)) - set(normalize("NFKC", text)) - {" "}))
-        for text, answer in zip(read, answers, strict=True)
-    ]
+        return list(tokenizer.backend_tokenizer.decode_batch(list(ids), skip_special_tokens=False))
+    return list(tokenizer.batch_decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+@lru_cache(maxsize=16)
+def _joins(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether tokens read the same behind any others, as bytes do: then an answer can be read by itself."""
+    from tokenizers.decoders import ByteLevel
+
+    return tokenizer.is_fast and type(tokenizer.backend_tokenizer.decoder) is ByteLevel
+
+
+def _lost(piece: _Pieces, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The letters of an answer for which the vocabulary has no tokens: it leaves them out without a word, or writes
+    one mark for them all. SmolLM2's lacks 21 of the 256 bytes, and with them some rare letters."""
+    answer, text = piece.turn.answer, _texts([piece.answer], tokenizer)[0]
+    if text == answer:
+        return ""
+    return "".join(sorted(set(normalize("NFKC", answer)) - set(normalize("NFKC", text)) - {" "}))
 
 
 def _unwritable(place: Place, letters: str) -> Problem:
@@ -297,7 +429,7 @@ def _unwritable(place: Place, letters: str) -> Problem:
 @lru_cache(maxsize=16)
 def _lead(tokenizer: PreTrainedTokenizerBase) -> str:
     """A line break for tokenizers that put a space before a text's first word (SentencePiece's), else nothing."""
-    letter, lead, both = _ids(["a", "\n", "\na"], tokenizer)
+    letter, lead, both = _whole_ids(["a", "\n", "\na"], tokenizer)
     return "" if both == lead + letter else "\n"
 
 
@@ -322,10 +454,6 @@ def _text(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
     return str(tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def _begins(row: Tokenized, sent: Sequence[int]) -> bool:
-    return len(row.tokens) > len(sent) and row.tokens[: len(sent)].tolist() == list(sent)
-
-
 def _begins_twice(tokens: NDArray[np.int32], tokenizer: PreTrainedTokenizerBase) -> bool:
     return len(tokens) > 1 and tokens[0] == tokens[1] == tokenizer.bos_token_id
 
@@ -346,6 +474,9 @@ def _too_long(place: Place, length: int, max_length: int, too_long: TooLong) -> 
         return Problem("too_long", "warning", place, f"{excess}: left out", longer)
     if too_long == "stop":
         return _problem("too_long", place, excess, f"{longer}, or `data.too_long: drop`, `cut_start` or `cut_end`")
+    if too_long == "split":
+        whole = f"{excess}, and `split` is for text rows, which have no prompt"
+        return _problem("too_long", place, whole, f"{longer}, or `data.too_long: drop`, `cut_start` or `cut_end`")
     lost = f"{excess}, and `{too_long}` would cut {_LOST[too_long]} away"
     return _problem("too_long", place, lost, f"{longer}, or `data.too_long: drop`")
 
@@ -362,6 +493,14 @@ def _cut(row: Tokenized, max_length: int, too_long: TooLong, begin_mark: int | N
     useless = not weights[1:].any() or (too_long == "cut_start" and had_prompt and bool((weights[begin:] > 0).all()))
     weights[0] = 0.0
     return None if useless else Tokenized(tokens, weights, row.place, row.category)
+
+
+def _split(row: Tokenized, max_length: int) -> Iterator[Tokenized]:
+    """Rows of at most the length that together train each token but the first once."""
+    for start in range(0, len(row.tokens) - 1, max_length - 1):
+        tokens, weights = row.tokens[start : start + max_length], row.weights[start : start + max_length].copy()
+        weights[0] = 0.0
+        yield Tokenized(tokens, weights, row.place, row.category)
 
 
 def _failed(

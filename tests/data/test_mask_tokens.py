@@ -275,9 +275,7 @@ def test_two_begin_marks_are_refused(sentencepiece: Any) -> None:
 
 
 def test_an_empty_prompt_is_refused(gpt2: Any) -> None:
-    rendered = render(conversation("completion", "", "s"), load("completion", FORMATS, gpt2), gpt2)
-    assert isinstance(rendered, Rendered)
-    problem = tokenize(rendered, gpt2)
+    problem = render(conversation("completion", "", "s"), load("completion", FORMATS, gpt2), gpt2)
     assert isinstance(problem, Problem)
     assert problem.check == "empty_prompt"
 

@@ -36,37 +36,64 @@ def chat_template(
     text = text.removesuffix("\n")
     before, between, behind = _parts(form, text, question, answer)
     mark = [] if any(mark in behind for mark in special_marks(tokenizer)) else ["eos_token"]
-    if mark and not tokenizer.eos_token:
-        raise mistake(
-            "this model's tokenizer names no end mark, so a model would never learn to stop",
-            "model",
-            f"add `eos_token` to its tokenizer_config.json, or write the mark behind {{{answer}}} in the template",
-        )
-    opening = _begin(tokenizer)
-    begin = "" if text.startswith(opening) else _says(_quoted(opening))
+    if mark:
+        end_mark(tokenizer, f"write the mark behind {{{answer}}} in the template")
+    opening = begin_marks(tokenizer)
+    begin = "" if text.startswith(opening) else _says(quoted(opening))
     name = f"formats.{form}"
     if system is None:
-        system_part = _refuses(
+        system_part = refuses(
             f"{name} has no place for a system message; move its text to the input, or use data.template: model"
         )
     else:
-        system_part = _says(_quoted(system[0]), "message.content", _quoted(system[1]))
+        system_part = _says(quoted(system[0]), "message.content", quoted(system[1]))
     order = f"{name} wants a user's and an assistant's message in turn, and a system message only before them"
     tools = f"{name} has no place for tools; use data.template: model with a model whose chat template knows tools"
     return (
-        f"{{% if tools %}}{_refuses(tools)}{{% endif %}}"
+        f"{{% if tools %}}{refuses(tools)}{{% endif %}}"
         f"{begin}"
         "{% set ns = namespace(asked=false) %}"
         "{% for message in messages %}"
         f"{{% if message.role == 'system' and loop.first %}}{system_part}"
         "{% elif message.role == 'user' and not ns.asked %}"
-        f"{{% set ns.asked = true %}}{_says(_quoted(before), 'message.content')}"
+        f"{{% set ns.asked = true %}}{_says(quoted(before), 'message.content')}"
         "{% elif message.role == 'assistant' and ns.asked %}"
-        f"{{% set ns.asked = false %}}{_says(_quoted(between), 'message.content', _quoted(behind), *mark)}"
-        f"{{% else %}}{_refuses(order)}{{% endif %}}"
+        f"{{% set ns.asked = false %}}{_says(quoted(between), 'message.content', quoted(behind), *mark)}"
+        f"{{% else %}}{refuses(order)}{{% endif %}}"
         "{% endfor %}"
-        f"{{% if add_generation_prompt and ns.asked %}}{_says(_quoted(between))}{{% endif %}}"
+        f"{{% if add_generation_prompt and ns.asked %}}{_says(quoted(between))}{{% endif %}}"
     )
+
+
+def end_mark(tokenizer: PreTrainedTokenizerBase, otherwise: str) -> str:
+    """The tokenizer's end mark. Raises `UserError`, with what else to do, where it names none."""
+    if not tokenizer.eos_token:
+        raise mistake(
+            "this model's tokenizer names no end mark, so a model would never learn to stop",
+            "model",
+            f"add `eos_token` to its tokenizer_config.json, or {otherwise}",
+        )
+    return str(tokenizer.eos_token)
+
+
+def begin_marks(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text of the marks that the tokenizer itself puts in front of a text."""
+    letter = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    for start in range(len(whole)):
+        if whole[start : start + len(letter)] == letter:
+            return "".join(tokenizer.convert_ids_to_tokens(whole[:start]))
+    return ""
+
+
+def quoted(text: str) -> str:
+    """The text as a Jinja string. JSON's escapes are Jinja's too; letters beyond ASCII stay as they are."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def refuses(reason: str) -> str:
+    """Jinja that fails with the reason."""
+    return f"{{{{ raise_exception({quoted(reason)}) }}}}"
 
 
 def _parts(form: str, text: str, question: str, answer: str) -> tuple[str, str, str]:
@@ -94,27 +121,7 @@ def _parts(form: str, text: str, question: str, answer: str) -> tuple[str, str, 
     return before, between, behind
 
 
-def _begin(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The text of the marks that the tokenizer itself puts in front of a text."""
-    letter = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    for start in range(len(whole)):
-        if whole[start : start + len(letter)] == letter:
-            return "".join(tokenizer.convert_ids_to_tokens(whole[:start]))
-    return ""
-
-
-def _quoted(text: str) -> str:
-    """The text as a Jinja string. JSON's escapes are Jinja's too; letters beyond ASCII stay as they are."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _says(*expressions: str) -> str:
     """Jinja that writes the expressions one after the other, without those that are an empty text."""
     said = [expression for expression in expressions if expression != '""']
     return f"{{{{ {' + '.join(said)} }}}}" if said else ""
-
-
-def _refuses(reason: str) -> str:
-    """Jinja that fails with the reason."""
-    return f"{{{{ raise_exception({_quoted(reason)}) }}}}"
