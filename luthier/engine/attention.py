@@ -5,11 +5,15 @@ softmax over several ranges of keys is the softmax over each, merged by the log-
 and log-sum-exp, gives that range's exact share of the gradients, so the shares are added.
 Source: Dao et al., FlashAttention (2022), section 3 and appendix B; merging: Juravsky et al., Hydragen (2024).
 
-Sizes: N distinct tokens, H heads, K key heads (H is a multiple of K), D head width, B runs in a group, L their length.
+Keys and values may also be given: those of virtual tokens that stand before all others (a prefix).
+
+Sizes: N distinct tokens, G given keys, H heads, K key heads (H is a multiple of K), D head width, B runs in a group,
+L their length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +28,8 @@ from luthier.engine.tree import Node, Tree
 NAME = "luthier_tree"
 LIKE_LENGTH = 1.25
 """Runs go as one call while the longest is at most this many times the shortest (padding costs more above)."""
+
+KeyAndValue = tuple[Tensor, Tensor]
 
 _forward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -53,24 +59,66 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """All queries from `first` to `last` look at all keys from `start` to `end`, given keys counted first."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def keys(self) -> slice:
+        return slice(self.start, self.end)
+
+    @property
+    def queries(self) -> slice:
+        return slice(self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
 class TreePlan:
-    """Which range of keys each range of queries looks at. `shared`: nodes that have descendants."""
+    """Which keys each query looks at: its own run up to itself (`groups`), and whole ranges before it (`reaches`).
+
+    `given` counts the keys that stand before the `size` tokens' own.
+    """
 
     groups: tuple[Group, ...]
-    shared: tuple[Node, ...]
+    reaches: tuple[Reach, ...]
     size: int
+    given: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeAttention:
+    """A plan at work. `given` holds for each layer the keys and values before the tokens' own, (G, K, D) each."""
+
+    plan: TreePlan
+    given: Sequence[KeyAndValue] = ()
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
         """query (1, H, N, D), key and value (1, K, N, D) -> (1, N, H, D)."""
-        del layer
-        query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        key, value = self.all_keys_and_values(key, value, layer)
         on_cpu = query.device.type == "cpu"
-        output: Tensor = (_TreeAttention.apply if on_cpu else attend_masked)(query, key, value, self, scale)
+        output: Tensor = (_TreeAttention.apply if on_cpu else attend_masked)(
+            query[0].transpose(0, 1), key, value, self.plan, scale
+        )
         return output[None]
 
+    def all_keys_and_values(self, key: Tensor, value: Tensor, layer: int) -> KeyAndValue:
+        """The given ones and the tokens' own, (G + N, K, D) each."""
+        own = key[0].transpose(0, 1), value[0].transpose(0, 1)
+        if not self.given:
+            return own
+        first, second = (
+            torch.cat([given.to(mine.dtype), mine]) for given, mine in zip(self.given[layer], own, strict=True)
+        )
+        return first, second
 
-def plan(tree: Tree, device: torch.device) -> TreePlan:
-    """The calls that attention over this tree takes: one for each group of runs of like length, one a shared node."""
+
+def plan(tree: Tree, device: torch.device, given: int = 0) -> TreePlan:
+    """The calls that attention over this tree takes: one for each group of runs of like length, one a shared node, and
+    one for `given` keys before all others."""
     runs = sorted(tree.nodes, key=lambda node: node.end - node.start)
     groups: list[list[Node]] = []
     for run in runs:
@@ -78,10 +126,14 @@ def plan(tree: Tree, device: torch.device) -> TreePlan:
             groups[-1].append(run)
         else:
             groups.append([run])
+    size = len(tree.tokens)
+    before = (Reach(0, given, 0, size),) if given else ()
+    shared = (node for node in tree.nodes if node.last > node.end)
     return TreePlan(
         groups=tuple(_group(group, device) for group in groups),
-        shared=tuple(node for node in tree.nodes if node.last > node.end),
-        size=len(tree.tokens),
+        reaches=(*before, *(Reach(given + node.start, given + node.end, node.end, node.last) for node in shared)),
+        size=size,
+        given=given,
     )
 
 
@@ -124,16 +176,18 @@ class _TreeAttention(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, plan: TreePlan, scale: float) -> Tensor:
         output = torch.empty_like(query, memory_format=torch.contiguous_format)
         log_sum = torch.empty(query.shape[:2], dtype=torch.promote_types(query.dtype, torch.float32))
+        own_key, own_value = key[plan.given :], value[plan.given :]
         for group in plan.groups:
             part, part_log_sum = _forward(
-                _batch(query, group), _batch(key, group), _batch(value, group), 0.0, True, scale=scale
+                _batch(query, group), _batch(own_key, group), _batch(own_value, group), 0.0, True, scale=scale
             )
             output[group.tokens] = _flat(part, group)
             log_sum[group.tokens] = _flat(part_log_sum, group).to(log_sum.dtype)
-        for node in plan.shared:
-            below = slice(node.end, node.last)
-            own = slice(node.start, node.end)
-            part, part_log_sum = _forward(_one(query[below]), _one(key[own]), _one(value[own]), 0.0, False, scale=scale)
+        for reach in plan.reaches:
+            below = reach.queries
+            part, part_log_sum = _forward(
+                _one(query[below]), _one(key[reach.keys]), _one(value[reach.keys]), 0.0, False, scale=scale
+            )
             seen, more = log_sum[below], part_log_sum[0].transpose(0, 1)
             merged = torch.logaddexp(seen, more)
             output[below] = (
@@ -148,11 +202,13 @@ class _TreeAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, output, log_sum = ctx.saved_tensors
+        plan: TreePlan = ctx.plan
         gradient = gradients[0]
         d_query, d_key, d_value = (
-            torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in (query, key, value)
+            torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in (query, key, value)
         )
-        for group in ctx.plan.groups:
+        own_key, own_value = key[plan.given :], value[plan.given :]
+        for group in plan.groups:
             part_gradient = _batch(gradient, group)
             part_log_sum = log_sum.index_select(0, group.gather)
             if group.padded:
@@ -164,48 +220,49 @@ class _TreeAttention(torch.autograd.Function):
             parts = _backward(
                 part_gradient,
                 _batch(query, group),
-                _batch(key, group),
-                _batch(value, group),
+                _batch(own_key, group),
+                _batch(own_value, group),
                 _batch(output, group),
                 part_log_sum.unflatten(0, (group.runs, -1)).transpose(1, 2).contiguous(),
                 0.0,
                 True,
                 scale=ctx.scale,
             )
-            for total, part in zip((d_query, d_key, d_value), parts, strict=True):
+            own = d_query, d_key[plan.given :], d_value[plan.given :]
+            for total, part in zip(own, parts, strict=True):
                 total[group.tokens] = _flat(part, group)
-        for node in ctx.plan.shared:
-            below = slice(node.end, node.last)
-            own = slice(node.start, node.end)
+        for reach in plan.reaches:
+            below = reach.queries
             parts = _backward(
                 _one(gradient[below]),
                 _one(query[below]),
-                _one(key[own]),
-                _one(value[own]),
+                _one(key[reach.keys]),
+                _one(value[reach.keys]),
                 _one(output[below]),
                 log_sum[below].transpose(0, 1).unsqueeze(0).contiguous(),
                 0.0,
                 False,
                 scale=ctx.scale,
             )
-            for total, part, where in zip((d_query, d_key, d_value), parts, (below, own, own), strict=True):
-                total[where] += part[0].transpose(0, 1)
+            where = below, reach.keys, reach.keys
+            for total, part, place in zip((d_query, d_key, d_value), parts, where, strict=True):
+                total[place] += part[0].transpose(0, 1)
         return d_query, d_key, d_value, None, None
 
 
 def attend_masked(query: Tensor, key: Tensor, value: Tensor, plan: TreePlan, scale: float) -> Tensor:
-    """The same attention as one masked call over all N x N pairs: the reference, and the way on other devices.
+    """The same attention as one masked call over all N x (G + N) pairs: the reference, and the way on other devices.
 
-    query (N, H, D), key and value (N, K, D) -> (N, H, D).
+    query (N, H, D), key and value (G + N, K, D) -> (N, H, D).
     """
-    sees = torch.zeros(plan.size, plan.size, dtype=torch.bool, device=query.device)
+    own = torch.zeros(plan.size, plan.size, dtype=torch.bool, device=query.device)
     for group in plan.groups:
         runs = group.gather.unflatten(0, (group.runs, -1))
         for run in runs:
-            sees[run[0] : run[-1] + 1, run[0] : run[-1] + 1] = True
-    for node in plan.shared:
-        sees[node.start : node.last, node.start : node.end] = True
-    sees = sees.tril()
+            own[run[0] : run[-1] + 1, run[0] : run[-1] + 1] = True
+    sees = torch.cat([own.new_zeros(plan.size, plan.given), own.tril()], 1)
+    for reach in plan.reaches:
+        sees[reach.queries, reach.keys] = True
     output = scaled_dot_product_attention(
         _one(query), _one(key), _one(value), attn_mask=sees[None, None], scale=scale, enable_gqa=True
     )

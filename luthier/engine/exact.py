@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from luthier.engine.forward import Engine
-from luthier.engine.tree import lay_out
 from luthier.errors import mistake
 from luthier.flow import Place, Tokenized, Tuned
 
@@ -29,8 +28,8 @@ def refuse_inexact(model: Any, name: str, longest: int | None = None) -> None:
     tokens = np.random.default_rng(0).integers(0, vocabulary, (2, 12)).astype(np.int32)
     tokens[1, :8] = tokens[0, :8]
     rows = [Tokenized(row, np.ones(12, dtype=np.float32), Place("probe", 1)) for row in tokens]
-    tree = lay_out(rows, sharing_pays=0)
     engine = Engine(Tuned(model, None, {}))
+    tree = engine.lay_out(rows, sharing_pays=0)
     was_training = model.training
     model.eval()
     try:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from luthier.engine.attention import NAME, Attention, plan
+from luthier.engine.attention import NAME, Attention, KeyAndValue, TreeAttention, plan
 from luthier.engine.loss import Head, losses, summed_loss
-from luthier.engine.tree import Tree, common_length, lay_out
+from luthier.engine.tree import SHARING_PAYS, Tree, common_length, lay_out, on_virtual_tokens
 from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
 TOKENS_A_PASS = 1024
@@ -37,6 +37,23 @@ class Engine:
         module: Any = self.tuned.model.get_output_embeddings()  # type: ignore[operator]
         return Head(module.weight, getattr(module, "bias", None))
 
+    def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
+        """The tree of some rows on their root: a soft prompt is a beginning that all of them share."""
+        root = self.tuned.root
+        return lay_out(on_virtual_tokens(rows, root.length) if root and root.embeddings else rows, sharing_pays)
+
+    def attention(self, tree: Tree) -> TreeAttention:
+        """Attention over a tree, and to the keys and values that its root is given as."""
+        given = self.given()
+        return TreeAttention(plan(tree, self.device, len(given[0][0]) if given else 0), given)
+
+    def given(self) -> list[KeyAndValue]:
+        """The root's keys and values for each layer, (G, K, D) each, where it is given as such."""
+        root = self.tuned.root
+        if root is None or root.keys_and_values is None:
+            return []
+        return [(key.transpose(0, 1), value.transpose(0, 1)) for key, value in root.keys_and_values()]
+
     def hidden(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N), attention being a plan."""
         model: Any = self.tuned.model
@@ -45,18 +62,35 @@ class Engine:
         config._attn_implementation = NAME
         try:
             output = model.base_model(
-                input_ids=tokens, position_ids=positions, attention_mask=None, use_cache=False, plan=attention
+                inputs_embeds=self._embedded(tokens),
+                position_ids=positions,
+                attention_mask=None,
+                use_cache=False,
+                plan=attention,
             )
         finally:
             config._attn_implementation = before
         states: Tensor = output.last_hidden_state
         return states
 
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """What tokens (R, N) enter the first layer as, (R, N, C); the virtual ones are those below 0."""
+        embedding: Any = self.tuned.model.get_input_embeddings()  # type: ignore[operator]
+        root = self.tuned.root
+        if root is None or root.embeddings is None:
+            embedded: Tensor = embedding(tokens)
+            return embedded
+        embedded = embedding(tokens.clamp(min=0))
+        virtual = root.embeddings().to(embedded.dtype)[tokens.clamp(max=-1)]
+        return torch.where((tokens < 0)[..., None], virtual, embedded)
+
     def states(self, tree: Tree, attention: Attention | None = None) -> Tensor:
         """The last hidden states (N, C) of a tree's tokens."""
+        root = self.tuned.root
+        before = root.length if root and root.keys_and_values else 0
         tokens = torch.from_numpy(tree.tokens).to(self.device)[None]
-        positions = torch.from_numpy(tree.positions).to(self.device)[None]
-        return self.hidden(tokens, positions, attention or plan(tree, self.device))[0]
+        positions = torch.from_numpy(tree.positions + before).to(self.device)[None]
+        return self.hidden(tokens, positions, attention or self.attention(tree))[0]
 
     def loss(self, tree: Tree) -> Tensor:
         """The loss of a tree, summed over the rows' trained tokens (nats), with a gradient."""
@@ -73,7 +107,7 @@ class Engine:
         self.tuned.model.eval()
         try:
             for part in passes(rows, tokens_a_pass):
-                tree = lay_out([rows[index] for index in part])
+                tree = self.lay_out([rows[index] for index in part])
                 states = self.states(tree).index_select(0, torch.from_numpy(tree.sources).to(self.device))
                 loss, right = losses(states, self.head, torch.from_numpy(tree.targets).to(self.device))
                 loss_of, right_of = loss.double().cpu().numpy(), right.cpu().numpy()

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from luthier.engine.attention import TreePlan, plan
+from luthier.engine.attention import TreeAttention
 from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, passes
-from luthier.engine.tree import lay_out
 from luthier.flow import Answer, Question, Tokenized
 
 KEPT_BYTES = 512 * 2**20
@@ -28,13 +27,13 @@ KEPT_BYTES = 512 * 2**20
 
 @dataclass(slots=True)
 class Keeping:
-    """A tree plan that keeps each layer's keys and values, (N, K, D) each, as it goes."""
+    """A tree's attention that keeps each layer's keys and values as it goes, given ones too, (G + N, K, D) each."""
 
-    attention: TreePlan
+    attention: TreeAttention
     kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
-        self.kept[layer] = (key[0].transpose(0, 1), value[0].transpose(0, 1))
+        self.kept[layer] = self.attention.all_keys_and_values(key, value, layer)
         return self.attention.attend(query, key, value, scale, layer)
 
 
@@ -133,13 +132,14 @@ def _steps(
 ) -> Iterator[tuple[int, int]]:
     """One token after another for each question of a batch, by index, until its stop or the limit."""
     device = engine.device
-    tree = lay_out([rows[index] for index in batch])
-    keeping = Keeping(plan(tree, device))
+    tree = engine.lay_out([rows[index] for index in batch])
+    keeping = Keeping(engine.attention(tree))
     states = engine.states(tree, keeping)
     ends = torch.tensor([int(path[-1]) for path in tree.paths], device=device)
     chosen = _most_likely(engine, states.index_select(0, ends))
-    lengths = torch.tensor([len(path) for path in tree.paths], device=device)
-    growing = Growing(_spread(keeping.kept, tree.paths, limit), lengths)
+    given = keeping.attention.plan.given
+    ways = [np.concatenate([np.arange(given), given + path]) for path in tree.paths]
+    growing = Growing(_spread(keeping.kept, ways, limit), torch.tensor([len(way) for way in ways], device=device))
     left = list(batch)
     for number in range(1, limit + 1):
         tokens = chosen.tolist()
@@ -157,11 +157,11 @@ def _steps(
 
 
 def _spread(
-    kept: dict[int, tuple[Tensor, Tensor]], paths: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], limit: int
+    kept: dict[int, tuple[Tensor, Tensor]], ways: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], limit: int
 ) -> dict[int, tuple[Tensor, Tensor]]:
-    """From keys and values a distinct token (N, K, D) to those of each question's own way (R, K, T, D)."""
-    longest = max(len(path) for path in paths) + limit
-    way = torch.from_numpy(np.stack([np.pad(path, (0, longest - len(path))) for path in paths]))
+    """From keys and values a distinct token (G + N, K, D) to those of each question's own way (R, K, T, D)."""
+    longest = max(len(way) for way in ways) + limit
+    way = torch.from_numpy(np.stack([np.pad(way, (0, longest - len(way))) for way in ways]))
 
     def spread(tensor: Tensor) -> Tensor:
         return tensor[way.to(tensor.device)].transpose(1, 2).contiguous()

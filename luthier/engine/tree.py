@@ -12,7 +12,7 @@ have had alone. Packing is the case without a shared node.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,19 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree
         tuple(nodes),
         tuple(np.concatenate(path) for path in paths),
     )
+
+
+def on_virtual_tokens(rows: Sequence[Tokenized], length: int) -> list[Tokenized]:
+    """The rows with `length` virtual tokens before them, numbered -length to -1 and trained on in none.
+
+    On 2 of them the tokens 5, 6 become -2, -1, 5, 6.
+    """
+    virtual = np.arange(-length, 0, dtype=np.int32)
+    untrained = np.zeros(length, dtype=np.float32)
+    return [
+        replace(row, tokens=np.concatenate([virtual, row.tokens]), weights=np.concatenate([untrained, row.weights]))
+        for row in rows
+    ]
 
 
 def common_length(first: NDArray[np.int32], second: NDArray[np.int32], done: int = 0) -> int:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from luthier.engine.forward import TOKENS_A_PASS, Engine, in_order, passes
-from luthier.engine.tree import lay_out
 from luthier.errors import mistake
 from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
@@ -130,7 +129,7 @@ class Training:
         self.engine.tuned.model.train()
         loss, computed = 0.0, 0
         for part in passes(batch, self.plan.tokens_a_pass):
-            tree = lay_out([batch[index] for index in part])
+            tree = self.engine.lay_out([batch[index] for index in part])
             summed = self.engine.loss(tree)
             (summed / trained).backward()
             loss += summed.item()

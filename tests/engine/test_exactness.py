@@ -97,17 +97,21 @@ def test_passes_of_any_size_add_up_to_one_pass() -> None:
     assert distance(gradients(model), expected) < 1e-5
 
 
-def test_attention_range_by_range_equals_one_masked_call() -> None:
+@pytest.mark.parametrize("given", [0, 7])
+def test_attention_range_by_range_equals_one_masked_call(given: int) -> None:
     tree = lay_out(random_rows(2))
-    plan = attention.plan(tree, torch.device("cpu"))
-    assert plan.shared
+    plan = attention.plan(tree, torch.device("cpu"), given)
+    assert len(plan.reaches) > bool(given)
     torch.manual_seed(0)
-    parts = [torch.randn(1, heads, plan.size, 8, dtype=torch.float64, requires_grad=True) for heads in (4, 2, 2)]
-    weights = torch.randn(1, plan.size, 4, 8, dtype=torch.float64)
-    ours = plan.attend(parts[0], parts[1], parts[2], 0.3, 0)
+    sizes = (plan.size, 4), (given + plan.size, 2), (given + plan.size, 2)
+    parts = [torch.randn(size, heads, 8, dtype=torch.float64, requires_grad=True) for size, heads in sizes]
+    weights = torch.randn(plan.size, 4, 8, dtype=torch.float64)
+    query, key, value = (part.transpose(0, 1)[None] for part in parts)
+    ours = attention.TreeAttention(plan, [(parts[1][:given], parts[2][:given])] if given else []).attend(
+        query, key[:, :, given:], value[:, :, given:], 0.3, 0
+    )[0]
     ours_gradients = torch.autograd.grad((ours * weights).sum(), parts)
-    flat = [part[0].transpose(0, 1) for part in parts]
-    reference = attention.attend_masked(flat[0], flat[1], flat[2], plan, 0.3)[None]
+    reference = attention.attend_masked(parts[0], parts[1], parts[2], plan, 0.3)
     expected = torch.autograd.grad((reference * weights).sum(), parts)
     torch.testing.assert_close(ours, reference, rtol=0, atol=1e-12)
     for one, other in zip(ours_gradients, expected, strict=True):
