@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from io import BufferedReader
 from pathlib import Path, PurePath
+from typing import Any, cast
 
 from luthier import plugins
 from luthier.data import text
@@ -163,7 +164,7 @@ def _row_block(rows: list[Record | Problem], content: list[bytes]) -> RowBlock:
 
 def _content(row: Record | Problem) -> bytes:
     """Bytes that are equal for equal rows alone: `marshal` tells 1 from "1" and 1.0, in any depth, and it is fast."""
-    return marshal.dumps(dict(row.values) if isinstance(row, Record) else (row.check, row.message), 2)
+    return marshal.dumps(cast("dict[str, Any]", row.values) if isinstance(row, Record) else (row.check, row.message), 2)
 
 
 def _endings() -> str:
@@ -171,7 +172,7 @@ def _endings() -> str:
     found = plugins.names(READERS)
     packed = [name for name in found if hasattr(plugins.load(READERS, name), "unpack")]
     rows = ", ".join(f".{name}" for name in found if name not in packed)
-    return f"{rows} (also packed: {', '.join(f'.{name}' for name in packed)})"
+    return f"{rows} (and {', '.join(f'.{name}' for name in packed)} behind them)"
 
 
 def _nearest(path: Path) -> str:

@@ -16,6 +16,7 @@ from luthier.errors import UserError, mistake
 from luthier.flow import Place, Problem, Record
 
 BLANK = re.compile(r"[ \t\r\n]*")
+BETWEEN = re.compile(r"[ \t\r\n]*,[ \t\r\n]*(?={)")
 ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 MARK = re.compile(r'["\[\]{},]')
 MARK_IN_TEXT = re.compile(r'["\\]')
@@ -50,7 +51,6 @@ def _rows(document: _Document) -> Iterator[Record | Problem]:
         document.step()
         return
     while True:
-        document.peek()
         place = document.place()
         value = document.value(place)
         if type(value) is dict:
@@ -58,6 +58,8 @@ def _rows(document: _Document) -> Iterator[Record | Problem]:
             yield half_character(escape, place) if escape else Record(value, place)
         else:
             yield value if isinstance(value, Problem) else not_an_object(value, place)
+        if document.follows():
+            continue
         mark, place = document.peek(), document.place()
         if mark not in (",", "]"):
             raise document.missing_comma()
@@ -130,6 +132,14 @@ class _Document:
             self._go_to(blank.end())
             if self._at < len(self._text) or not self._more():
                 return self._text[self._at : self._at + 1]
+
+    def follows(self) -> bool:
+        """Goes over a comma and up to an object behind it, where both are held: most elements are followed by that."""
+        between = BETWEEN.match(self._text, self._at)
+        if between is None:
+            return False
+        self._go_to(between.end())
+        return True
 
     def step(self) -> None:
         """Goes over one character that is no line break."""

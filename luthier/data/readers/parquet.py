@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import BufferedReader
@@ -90,7 +90,8 @@ def _values(column: pyarrow.Array) -> list[Any]:
     """A column's values as JSON has them. Raises `UnicodeDecodeError` for a text that is none."""
     readable = _readable(column.type)
     values: list[Any] = (column if readable == column.type else column.cast(readable)).to_pylist()
-    return values if _is_plain(readable) else [_plain(value) for value in values]
+    mend = _mender(readable)
+    return [None if value is None else mend(value) for value in values] if mend else values
 
 
 def _readable(kind: pyarrow.DataType) -> pyarrow.DataType:
@@ -111,28 +112,40 @@ def _readable(kind: pyarrow.DataType) -> pyarrow.DataType:
     return kind
 
 
-def _is_plain(kind: pyarrow.DataType) -> bool:
+def _mender(kind: pyarrow.DataType) -> Callable[[Any], Any] | None:
+    """What makes JSON's of a value that is not null, or nothing where it is JSON's already."""
     from pyarrow import types
 
-    text_or_number = types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind)
-    return bool(text_or_number or types.is_floating(kind) or types.is_boolean(kind))
+    if types.is_struct(kind):
+        inside = {field.name: _mender(field.type) for field in kind.fields}
+        if not any(inside.values()):
+            return lambda value: {name: each for name, each in value.items() if each is not None}
+        return lambda value: {
+            name: mend(each) if (mend := inside[name]) else each for name, each in value.items() if each is not None
+        }
+    if types.is_map(kind):
+        mend_item, mend_name = _or_as_it_is(kind.item_type), _or_as_it_is(kind.key_type)
+        return lambda value: {str(mend_name(name)): mend_item(each) for name, each in value if each is not None}
+    if types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        mend_element = _mender(kind.value_type)
+        if mend_element is None:
+            return None
+        return lambda value: [None if each is None else mend_element(each) for each in value]
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return _text_or_bytes
+    plain = types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind) or types.is_boolean(kind)
+    return None if plain or types.is_floating(kind) or types.is_null(kind) else str
 
 
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
+def _or_as_it_is(kind: pyarrow.DataType) -> Callable[[Any], Any]:
+    return _mender(kind) or (lambda value: value)
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
         return value
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
-    if isinstance(value, dict):
-        return {name: _plain(inside) for name, inside in value.items() if inside is not None}
-    if isinstance(value, list) and value and all(type(pair) is tuple and len(pair) == 2 for pair in value):  # a map
-        return {str(_plain(name)): _plain(inside) for name, inside in value if inside is not None}
-    if isinstance(value, list):
-        return [_plain(inside) for inside in value]
-    return str(value)
 
 
 @contextmanager
