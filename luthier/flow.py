@@ -154,12 +154,18 @@ class Tokenized:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A row to look at: the text of each token, special marks included, and whether it is trained on; and the text that
-    inference sends before the row's last trained answer. The tokens' texts joined are the row's."""
+    """A row to look at: the text of each token and whether it is trained on, and the text that inference sends before
+    the row's last trained answer. The tokens' texts joined are the row's; `marks` are those of them that belong to the
+    model alone, such as `<|im_end|>`."""
 
     tokens: tuple[tuple[str, bool], ...]
+    marks: tuple[str, ...]
     sent: str
     place: Place
+
+    @property
+    def trained_tokens(self) -> int:
+        return sum(trained for _, trained in self.tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.render import TrainOn, added_marks, render, token_number
-from luthier.data.templates import RenderError, Template, send
+from luthier.data.templates import RenderError, Template, send, special_marks
 from luthier.errors import mistake
 from luthier.flow import Conversation, Marked, Message, Place, Problem, Question, Rendered, Tokenized, Turn
 
@@ -197,7 +197,9 @@ def shown(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> Marked:
     # A row that is trained from its second token on has no prompt.
     last = int(starts[-1]) if len(starts) and starts[0] > 1 else 0
     sent = _text(tokenized.tokens[:last].tolist(), tokenizer)
-    return Marked(tuple(marked(tokenized, tokenizer)), sent, tokenized.place)
+    tokens = tuple(marked(tokenized, tokenizer))
+    marks = special_marks(tokenizer).intersection(text for text, _ in tokens)
+    return Marked(tokens, tuple(sorted(marks)), sent, tokenized.place)
 
 
 def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

@@ -22,6 +22,7 @@ from luthier.evaluation import metrics
 from luthier.flow import Measure, Report, TargetResult
 from luthier.report import bars, numbers
 from luthier.report.curves import Curves, curves
+from luthier.report.mask import stretches
 from luthier.report.view import Pair, Setting, View
 from luthier.settings.loading import AUTO, DEFAULT
 from luthier.settings.mission import METHODS
@@ -48,6 +49,7 @@ _SECTIONS: Final = {
     "categories": "By category",
     "training": "Training",
     "rows": "Rows",
+    "mask": "What is trained on",
     "settings": "Settings",
     "environment": "Environment",
     "next": "What next",
@@ -108,6 +110,7 @@ def render(view: View) -> str:
         "categories": report and report.categories,
         "training": True,
         "rows": view.rows,
+        "mask": view.marked,
         "settings": view.settings,
         "environment": view.environment,
         "next": commands,
@@ -193,6 +196,7 @@ def _environment() -> Environment:
         fold=_fold,
         setting=_setting_text,
         path=_path,
+        stretches=stretches,
     )
     return environment
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from luthier.data.account import Tally
 from luthier.errors import Mistake, UserError
-from luthier.flow import EvaluationLog, Report, StepLog
+from luthier.flow import EvaluationLog, Marked, Report, StepLog
 from luthier.runs import Run, State
 
 Read = TypeVar("Read")
@@ -63,6 +63,7 @@ class View:
     report: Report | None = None
     pairs: tuple[Pair, ...] = ()
     rows: Rows | None = None
+    marked: tuple[Marked, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     absent: tuple[Mistake, ...] = ()
@@ -92,6 +93,7 @@ def view(run: Run) -> View:
         report=report,
         pairs=tuple(Pair(**_known(Pair, line)) for line in answers),
         rows=_rows(found(run.read_rows, None)),
+        marked=found(run.read_mask, ()),
         settings=tuple(Setting(path, **_known(Setting, values)) for path, values in provenance.items()),
         environment=found(run.read_environment, {}),
         absent=tuple(absent),

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import orjson
 
 from luthier.errors import UserError, mistake
-from luthier.flow import EvaluationLog, Measure, Report, StepLog, TargetResult
+from luthier.flow import EvaluationLog, Marked, Measure, Place, Report, StepLog, TargetResult
 from luthier.runs import checkpoints, whole
 from luthier.runs.checkpoints import Checkpoint
 
@@ -158,6 +158,34 @@ class Run:
 
     def read_rows(self) -> Any:
         return _read_json(self.folder / "rows.json")
+
+    def write_mask(self, rows: Iterable[Marked]) -> None:
+        """mask.json: rows with their tokens, each trained on or not, and what inference sends for them."""
+        content = [
+            {
+                "file": row.place.file,
+                "line": row.place.line,
+                "row_group": row.place.row_group,
+                "tokens": [{"text": text, "trained": trained} for text, trained in row.tokens],
+                "marks": row.marks,
+                "sent": row.sent,
+            }
+            for row in rows
+        ]
+        whole.write_json(self.folder / "mask.json", content)
+
+    def read_mask(self) -> tuple[Marked, ...]:
+        """mask.json; empty for a run that has none."""
+        path = self.folder / "mask.json"
+        return tuple(
+            Marked(
+                tuple((token["text"], token["trained"]) for token in row["tokens"]),
+                tuple(row["marks"]),
+                row["sent"],
+                Place(row["file"], row["line"], row["row_group"]),
+            )
+            for row in (_read_json(path) if path.exists() else ())
+        )
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         whole.write_json(self.folder / "environment.json", environment)

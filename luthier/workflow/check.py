@@ -12,21 +12,19 @@ from luthier.data.account import Account
 from luthier.data.check import load_rows, look
 from luthier.data.convert import Converted, convert
 from luthier.data.detect import FORMS, Detection
-from luthier.data.tokenize import marked
+from luthier.data.tokenize import shown
 from luthier.errors import mistake
-from luthier.flow import Event, Note, Problem
+from luthier.flow import Event, Marked, Note, Problem
 from luthier.report.numbers import count
 from luthier.runs.whole import to_disk
 from luthier.settings.loading import is_rows_file
 from luthier.workflow import run_file
 from luthier.workflow.prepare import prepare
 
-Marked = tuple[tuple[str, bool], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found. `mask` holds rows as (text, trained) a token; `account` is what rows.json would hold;
+    """What a check found. `mask` holds rows with their tokens marked; `account` is what rows.json would hold;
     `written` is what became of `write`."""
 
     read: int
@@ -78,8 +76,8 @@ def check(
     for path, source in prepared.loaded.provenance.items():
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
-    shown = tuple(tuple(marked(row, named.tokenizer)) for row in prepared.train[:mask])
-    return _checked(prepared.account, prepared.problems.listed, shown)
+    masks = tuple(shown(row, named.tokenizer) for row in prepared.train[:mask])
+    return _checked(prepared.account, prepared.problems.listed, masks)
 
 
 def _written(files: Sequence[str], path: Path, format: str | None) -> Generator[Event, None, Checked]:

@@ -134,9 +134,10 @@ def test_check_of_a_run_file_shows_the_masks(run_file: Path) -> None:
     checked, events = worked(check([str(run_file)], mask=2))
     assert (checked.read, checked.kept, len(checked.mask)) == (40, 40, 2)
     for row in checked.mask:
-        trained_text = "".join(text for text, trained in row if trained)
+        trained_text = "".join(text for text, trained in row.tokens if trained)
         assert trained_text.removesuffix("<|im_end|>") in ("blue", "green", "white", "black")
-        assert "".join(text for text, _ in row).count("<|im_start|>system") == 1
+        assert "".join(text for text, _ in row.tokens) == row.sent + trained_text
+        assert row.sent.count("<|im_start|>system") == 1
     assert any("max_length" in note.text for note in events if isinstance(note, Note))
 
 

@@ -12,10 +12,9 @@ from luthier.app.cli.job import Job, JsonOption, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
     from luthier.flow import Event
-    from luthier.workflow.check import Checked, Marked
+    from luthier.workflow.check import Checked
 
 
 def check(
@@ -71,7 +70,7 @@ def _data(checked: Checked) -> dict[str, Any]:
             }
             for problem in checked.problems
         ],
-        "mask": [[{"text": text, "trained": trained} for text, trained in row] for row in checked.mask],
+        "mask": [[{"text": text, "trained": trained} for text, trained in row.tokens] for row in checked.mask],
         "rows": checked.account.to_data(),
         "written": _written(checked),
     }
@@ -87,12 +86,11 @@ def _written(checked: Checked) -> dict[str, Any] | None:
 def _show(checked: Checked, files: list[str], console: Console) -> None:
     from rich.text import Text
 
+    from luthier.app.cli.mask import show_masks
     from luthier.app.cli.next_steps import next_steps
     from luthier.app.cli.text import visible
 
-    for number, row in enumerate(checked.mask, 1):
-        console.rule(f"row {number}: what is marked is trained on" if number == 1 else f"row {number}", align="left")
-        console.print(marked(row, coloured=console.color_system is not None and not console.no_color))
+    show_masks(checked.mask, console)
     for problem in checked.problems:
         colour = "red" if problem.severity == "error" else "yellow"
         line = Text(f"{visible(str(problem.place))}: ", "bold").append(visible(problem.message), colour)
@@ -102,21 +100,6 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
     if not any(problem.severity == "error" for problem in checked.problems):
         files = [str(checked.written.path)] if checked.written else files
         next_steps(console, (["train", *files], "train on them"))
-
-
-def marked(row: Marked, coloured: bool) -> Text:
-    """A row with its trained text reversed, or between ⟦ and ⟧ where there is no colour; each newline is a ⏎ too."""
-    from itertools import groupby
-
-    from rich.text import Text
-
-    from luthier.app.cli.text import NEWLINE, visible
-
-    line = Text()
-    for trained, tokens in groupby(row, key=lambda token: token[1]):
-        text = visible("".join(token for token, _ in tokens)).replace("\n", f"{NEWLINE}\n")
-        line.append(f"⟦{text}⟧" if trained and not coloured else text, "reverse green" if trained else "")
-    return line
 
 
 def _account(checked: Checked) -> str:
