@@ -27,6 +27,8 @@ def explain(error: ValueError | RecursionError) -> tuple[str, str]:
         return message, "take the comma before the closing bracket away, or write the value that is missing"
     if not after or what.startswith("Unterminated"):
         return message, "the row is cut: write it with its closing quote and bracket"
+    if here == "\0":
+        return message, "take the zero byte out"
     if what.startswith("Invalid control"):
         return message, r"inside a text write a line break as \n and a tab as \t"
     if what.startswith("Extra data"):
@@ -70,6 +72,8 @@ def kind(value: Any) -> str:
         return "NaN (a missing value)"
     if isinstance(value, int | float):
         return f"the number {value}"
+    if isinstance(value, bytes):
+        return "binary data"
     if isinstance(value, str):
         return "a text" if value else "an empty text"
     return "a list" if isinstance(value, list) else "an object"

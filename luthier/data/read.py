@@ -117,6 +117,7 @@ def _blocks(file: BufferedReader, name: str, inner_name: str) -> Iterator[Block]
     if hasattr(reader, "unpack"):
         with closing(reader.unpack(file, name)) as inner:
             yield from _blocks(inner, name, PurePath(inner_name).stem)
+            inner.read(1)  # raises where it is broken behind what the reader asked for
     elif hasattr(reader, "parse"):
         reader.begin(file, name)
         yield from _line_blocks(file, name, ending)

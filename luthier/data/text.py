@@ -32,7 +32,7 @@ def begin(file: BufferedReader, name: str) -> None:
     head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
     for start, (kind, ending) in BINARY.items():
         if head.startswith(start):
-            if ending and PurePath(name).suffix.lower() not in PACKERS:
+            if ending and not packer(name):
                 new = f"{name}.{ending}" if ending != "parquet" else str(PurePath(name).with_suffix(".parquet"))
                 remedy = f"type: mv {shlex.quote(name)} {shlex.quote(new)}"
             else:
@@ -125,11 +125,16 @@ def convert(name: str, encoding: str) -> str:
 def rewrite(command: str, name: str, mark: str) -> str:
     """What to type for a new file beside `name`, made by `command`: `type: sort < rows.csv > rows.mark.csv`."""
     path = PurePath(name)
-    packer = PACKERS.get(path.suffix.lower())
-    plain = path.with_suffix("") if packer else path
+    program = packer(name)
+    plain = path.with_suffix("") if program else path
     new = shlex.quote(str(plain.with_name(f"{plain.stem}.{mark}{plain.suffix}")))
-    given = f"{packer} -dc {shlex.quote(name)} | {command}" if packer else f"{command} < {shlex.quote(name)}"
+    given = f"{program} -dc {shlex.quote(name)} | {command}" if program else f"{command} < {shlex.quote(name)}"
     return f"type: {given} > {new}"
+
+
+def packer(name: str) -> str:
+    """The program that packed a file of this name, or an empty text."""
+    return PACKERS.get(PurePath(name).suffix.lower(), "")
 
 
 def rename(name: str, ending: str, right: str) -> str:

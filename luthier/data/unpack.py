@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BUFFER_BYTES = 1 << 16
+"""What is unpacked at once; of a file that is cut, as much may be lost before the cut."""
 
 
 def unpack(file: BufferedReader, name: str, ending: str, starts: tuple[bytes, ...]) -> BufferedReader:
@@ -53,7 +54,7 @@ class _Unpacked(io.RawIOBase):
             raise self._failure
         view = memoryview(buffer)
         try:
-            piece = self._stream.read(len(view))
+            piece = self._stream.read(min(len(view), BUFFER_BYTES))
         except OSError as error:
             if error.errno is not None:
                 raise

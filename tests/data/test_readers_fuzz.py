@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from luthier.data import read as reading
+from luthier.data import text
 from luthier.data.read import blocks, read
 from luthier.errors import UserError
 from luthier.flow import Problem, Record
@@ -144,7 +145,7 @@ def test_thousands_of_damaged_files_give_rows_or_errors_that_say_where(tmp_path:
 def test_whole_files_come_back_row_for_row_in_blocks_of_any_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packer: str, rows: list[Row], size: int
 ) -> None:
-    monkeypatch.setattr(reading.text, "RUN_BYTES", size)
+    monkeypatch.setattr(text, "RUN_BYTES", size)
     monkeypatch.setattr(reading, "BLOCK_BYTES", size)
     for ending, write in WRITERS.items():
         path = tmp_path / f"a.{ending}{packer}"
@@ -171,8 +172,8 @@ SIZES: dict[str, Callable[[Row], int]] = {
 def test_a_row_over_the_limit_is_a_problem_and_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, rows: list[Row], size: int, packer: str
 ) -> None:
-    monkeypatch.setattr(reading.text, "ROW_BYTES", 50)
-    monkeypatch.setattr(reading.text, "RUN_BYTES", size)
+    monkeypatch.setattr(text, "ROW_BYTES", 50)
+    monkeypatch.setattr(text, "RUN_BYTES", size)
     path = tmp_path / f"a.{ending}{packer}"
     path.write_bytes(PACKERS[packer](WRITERS[ending](rows)))
     found = list(read(path))

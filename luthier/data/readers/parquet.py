@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -158,7 +159,8 @@ def _spilled(file: BufferedReader, name: str) -> Iterator[IO[bytes]]:
                 whole.write(piece)
                 left -= len(piece)
                 if left < 0:
-                    raise mistake(f"unpacked it takes more than {UNPACKED} times its size", name, "unpack it yourself")
+                    message = f"unpacked it takes more than {UNPACKED} times its size"
+                    raise mistake(message, name, f"type: {text.packer(name)} -d {shlex.quote(name)}")
         except UserError as error:
             raise UserError([replace(each, where=name) for each in error.mistakes]) from None
         yield whole
