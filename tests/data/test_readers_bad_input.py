@@ -261,6 +261,24 @@ def test_a_long_packed_file_gives_the_rows_before_the_cut_and_the_line_about_whe
         assert 1350 < line <= 1510  # of 1500: what was unpacked last is lost
 
 
+@pytest.mark.parametrize("size", [500, 1 << 20])
+@pytest.mark.parametrize("ending", ["jsonl", "txt", "csv"])
+def test_the_row_that_the_cut_goes_through_is_never_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, size: int
+) -> None:
+    monkeypatch.setattr("luthier.data.text.RUN_BYTES", size)
+    texts = [os.urandom(400).hex() for _ in range(300)]
+    lines = [f'{{"text": "{text}"}}\n' if ending == "jsonl" else f"{text}\n" for text in texts]
+    content = packed("".join(["text\n", *lines] if ending == "csv" else lines).encode())
+    for share in (30, 60, 90, 99):
+        (tmp_path / f"a.{ending}.zst").write_bytes(content[: len(content) * share // 100])
+        found = []
+        rows_of_it = read(tmp_path / f"a.{ending}.zst")
+        with pytest.raises(UserError, match="cut"):
+            found.extend(row.values["text"] for row in rows_of_it if isinstance(row, Record))
+        assert found == texts[: len(found)]
+
+
 # ----------------------------------------------------------------------------------------------------------- text
 
 
@@ -359,6 +377,45 @@ def test_a_long_document_is_refused_where_it_is_broken_after_the_rows_before(
     said, count = refusal(("[" + ",\n".join([*elements, fault, *elements]) + "]").encode(), "a.json")
     assert count in (3000, 3001)
     assert said.startswith(f"a.json:{line}: ")
+
+
+def test_a_number_is_read_whole_wherever_a_run_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b'[-12.5e+10, 1234567, {"a": 1e2}, 3.25]'
+    for size in range(1, 40):
+        monkeypatch.setattr("luthier.data.text.RUN_BYTES", size)
+        found = rows(tmp_path, "a.json", content)
+        said = [row.message for row in found if isinstance(row, Problem)]
+        assert [message.removeprefix("a row must be an object, this is the number ") for message in said] == [
+            "-125000000000.0",
+            "1234567",
+            "3.25",
+        ]
+        assert values(found)[2] == {"a": 100.0}
+
+
+def test_the_column_of_a_fault_in_a_long_line_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = '{"a": "' + "x" * 990 + '"}'  # 999 characters, and a comma
+    said, _ = refusal(f"[{','.join([good] * 4000)},{{'a': 1}}]".encode(), "a.json")
+    assert said.startswith("a.json:1: broken JSON at column 4000003, near ")
+
+
+def test_a_quoted_text_over_the_limit_ends_at_its_closing_quote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("luthier.data.text.ROW_BYTES", 20)
+    long = "z" * 100
+    content = f'a,b\n1,"x\n{long}\ny ""q""\ny"\n2,3\n"{long}\n",4\n{long},5\n6,7\n'.encode()
+    for size in (8, 1000):
+        monkeypatch.setattr("luthier.data.text.RUN_BYTES", size)
+        found = rows(tmp_path, "a.csv", content)
+        assert [(value, row.place.line) for value, row in zip(values(found), found, strict=True)] == [
+            ("row_size", 2),
+            ({"a": "2", "b": "3"}, 6),
+            ("row_size", 7),
+            ("row_size", 9),
+            ({"a": "6", "b": "7"}, 10),
+        ]
 
 
 # -------------------------------------------------------------------------------------------------------- Parquet

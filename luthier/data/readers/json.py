@@ -220,15 +220,17 @@ class _Document:
         self._at = at
 
     def _more(self) -> bool:
-        """Reads as much again as is held, at least a run, and forgets what was read before: false at the end."""
+        """Reads as much again as is held, at least a run, and forgets what is behind; at the end nothing, and false."""
         if self._failure:
             raise self._failure
         held = self._text[self._at :]
         wanted = max(text.RUN_BYTES, min(len(held), text.ROW_BYTES - len(held)))
-        data = self._undecoded + self._file.read(wanted)
-        ended = len(data) == len(self._undecoded)
+        new = self._file.read(wanted)
+        data = self._undecoded + new
+        if not data:
+            return False
         try:
-            more, used = codecs.utf_8_decode(data, "strict", ended)
+            more, used = codecs.utf_8_decode(data, "strict", not new)
         except UnicodeDecodeError as error:
             problem = text.undecodable(data, error.start, Place(self.name, self._bytes_line), self._bytes_left_of)
             self._failure = mistake(problem.message, str(problem.place), problem.remedy)
@@ -240,4 +242,4 @@ class _Document:
         begun = self._text.rfind("\n", 0, self._at) + 1
         self._left_of = self._at - begun + (0 if begun else self._left_of)
         self._text, self._at = held + more, 0
-        return not ended or self._failure is not None
+        return True
