@@ -244,9 +244,10 @@ def _composed(
         raise RenderError("it leaves the answer's thinking out", _WITHOUT_THINKING)
     if written.count(STAND_IN) != 1:
         many = len(answer.tool_calls)
-        part = f"call {many} of {many}" if many > 1 else "the call" if many else "the content"
-        times = "leaves out" if STAND_IN not in written else f"renders {written.count(STAND_IN)} times"
-        raise RenderError(f"it {times} {part} of the answer")
+        part = f"call {many} of {many}" if many > 1 else "call" if many else "content"
+        if STAND_IN not in written:
+            raise RenderError(f"it leaves the answer's {part} out")
+        raise RenderError(f"it renders the answer's {part} {written.count(STAND_IN)} times")
     head, _, tail = written.partition(STAND_IN)
     silent = send(before, template, tokenizer, tools, ask=False)
     asked = prompt[len(silent) :] if prompt.startswith(silent) else ""
@@ -346,7 +347,7 @@ def _require_all(answer: Message, text: str) -> None:
     if answer.reasoning and _squeezed(answer.reasoning) not in squeezed:
         raise RenderError("it leaves the answer's thinking out", _WITHOUT_THINKING)
     if _squeezed(answer.content) not in squeezed:
-        raise RenderError(f"it leaves out the content beside the {'call' if answer.tool_calls else 'thinking'}")
+        raise RenderError(f"it leaves the content beside the {'call' if answer.tool_calls else 'thinking'} out")
     for number, call in enumerate(answer.tool_calls, 1):
         of = f"call {number} of {len(answer.tool_calls)}" if len(answer.tool_calls) > 1 else "the call"
         for value in (call.name, *_leaves(call.arguments)):
@@ -368,9 +369,11 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _forms(value: Any) -> set[str]:
-    """The ways in which templates write a plain value: as text, as JSON, as JSON in ASCII."""
-    written = {json.dumps(value, ensure_ascii=ascii) for ascii in (False, True)}
-    return {str(value), *written} if not isinstance(value, str) else {value, *(text[1:-1] for text in written)}
+    """The ways in which templates write a plain value: as text, as JSON, as JSON in ASCII, as Python does in a list."""
+    if not isinstance(value, str):
+        return {str(value), json.dumps(value)}
+    quoted = (json.dumps(value, ensure_ascii=False), json.dumps(value), repr(value))
+    return {value, *(text[1:-1] for text in quoted)}
 
 
 def _own_words(answer: Message) -> str:

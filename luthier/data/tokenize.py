@@ -64,14 +64,14 @@ def proven_all(
     train_on: TrainOn = "answers",
 ) -> Iterator[tuple[Tokenized, ...] | Problem]:
     """`tokenize_all` with the rows proven, as `prove` does it, at little more than the cost of tokenizing: what
-    inference sends is tokenized once. Under `everything` there is nothing to prove but the order of tokens."""
+    inference sends is tokenized once. Under `everything` the tokens are proven and not which of them are trained on."""
     stop_set = frozenset(stops)
     for row, pieces in _in_pieces(rendered, tokenizer):
         rows = _rows(row, pieces, tokenizer, train_on)
-        if isinstance(rows, Problem) or train_on == "everything":
+        if isinstance(rows, Problem):
             yield rows
         else:
-            yield _proof(row, pieces, rows, tokenizer, stop_set) or rows
+            yield _proof(row, pieces, rows, tokenizer, stop_set, weighed=train_on != "everything") or rows
 
 
 def question(conversation: Conversation, template: Template, tokenizer: PreTrainedTokenizerBase) -> Question | Problem:
@@ -254,8 +254,10 @@ def _proof(
     rows: Sequence[Tokenized],
     tokenizer: PreTrainedTokenizerBase,
     stops: frozenset[int],
+    weighed: bool = True,
 ) -> Problem | None:
-    """`prove`, where the tokens that inference sends and the answers' own are known."""
+    """`prove`, where the tokens that inference sends and the answers' own are known; `weighed` where the weights are to
+    be proven too."""
     expected = [np.zeros(len(row.tokens), dtype=np.float32) for row in rows]
     tokens = [row.tokens.tolist() for row in rows]
     current = 0
@@ -275,11 +277,12 @@ def _proof(
             length = next((number for number, token in enumerate(emitted) if token in stops), len(emitted))
             fault = _fault(piece, emitted, length, tokenizer, stops)
             if fault:
-                return _failed(rendered.place, fault[0], [*sent, *fault[1]], row, tokenizer)
+                reason, wanted, place = fault
+                return _failed(rendered.place, reason, [*sent, *wanted], row, tokenizer, place)
         expected[current][len(sent) : len(sent) + length + 1] = turn.weight
     for row, weights in zip(rows, expected, strict=True):
         weights[:1] = 0.0
-        if not np.array_equal(row.weights, weights):
+        if weighed and not np.array_equal(row.weights, weights):
             place = int(np.flatnonzero(row.weights != weights)[0])
             reason = f"token {place} has the weight {row.weights[place]:g} and should have {weights[place]:g}"
             return _failed(rendered.place, reason, row.tokens.tolist(), row, tokenizer, place)
@@ -290,18 +293,20 @@ def _proof(
 
 def _fault(
     piece: _Pieces, emitted: list[int], length: int, tokenizer: PreTrainedTokenizerBase, stops: frozenset[int]
-) -> tuple[str, list[int]] | None:
-    """What is wrong with the tokens behind a prompt, of which inference takes `length` before it stops, and the tokens
-    that it should have there; None where they are the answer and its end mark."""
+) -> tuple[str, list[int], int | None] | None:
+    """What is wrong with the tokens behind a prompt, of which inference takes `length` before it stops, the tokens that
+    should stand there, and the place to look at if it is not the first that differs; None where they are the answer and
+    its end mark."""
     turn, end = piece.turn, token_number(piece.turn.end, tokenizer)
     early = next((place for place, token in enumerate(piece.answer) if token in stops), None)
     if early is not None:
         mark = _text([piece.answer[early]], tokenizer)
-        return f"inference would stop at {mark} in the middle of the answer", piece.answer[: early + 1]
+        reason = f"inference would stop at {mark} in the middle of the answer"
+        return reason, piece.answer[: early + 1], len(piece.prompt) + early
     if emitted[length : length + 1] != [end]:
-        return f"inference would not stop at the answer's end mark {turn.end}", [*emitted[:length], end]
+        return f"inference would not stop at the answer's end mark {turn.end}", [*emitted[:length], end], None
     if not _reads(piece.prompt, emitted[:length], turn.answer, tokenizer):
-        return "the trained tokens do not read as the answer", [*piece.answer, end]
+        return "the trained tokens do not read as the answer", [*piece.answer, end], None
     return None
 
 
@@ -444,11 +449,14 @@ def _faithful(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def _reads(sent: list[int], emitted: list[int], answer: str, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether a user who sent the first tokens and got the others reads the answer. Letters that the tokenizer writes
-    in another Unicode form count as the same, and spaces do where it does not keep them."""
+    in another Unicode form count as the same, spaces do where it does not keep them, and so do those before a text's
+    first word for a tokenizer that puts one there."""
     before, whole = _text(sent, tokenizer), _text([*sent, *emitted], tokenizer)
     if not whole.startswith(before):
         return False
     got, wanted = normalize("NFKC", whole[len(before) :]), normalize("NFKC", answer)
+    if len(sent) <= 1 and _lead(tokenizer):
+        got, wanted = got.lstrip(" "), wanted.lstrip(" ")
     return got == wanted if _faithful(tokenizer) else "".join(got.split()) == "".join(wanted.split())
 
 

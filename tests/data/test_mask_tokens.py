@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from luthier.data.render import TrainOn, render, stop_tokens
@@ -21,8 +21,10 @@ from luthier.data.tokenize import (
     marked,
     prompt_tokens,
     prove,
+    proven_all,
     question,
     questions,
+    shown,
     tokenize,
     tokenize_all,
 )
@@ -76,7 +78,28 @@ def sentencepiece() -> Any:
     return fast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
 
 
-@pytest.fixture(params=["smollm2", "tiny", "gpt2", "sentencepiece"])
+@pytest.fixture(scope="module")
+def unigram() -> Any:
+    """As T5's and Gemma's: pieces with scores, ▁ for the space before a word (a text's first one too), and bytes for
+    letters never seen."""
+    words = ["▁the", "▁cat", "▁sat", "▁two", "▁plus", "four", "at", "us", "er", "re", "on"]
+    scores = {
+        "▁": -3.0,
+        **dict.fromkeys("abcdefghijklmnopqrstuvwxyz.?!:#0123456789\n", -5.0),
+        **dict.fromkeys(words, -4.0),
+    }
+    pieces = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), *((f"<0x{byte:02X}>", -20.0) for byte in range(256))]
+    backend = Tokenizer(models.Unigram([*pieces, *scores.items()], unk_id=0, byte_fallback=True))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    fast: Any = PreTrainedTokenizerFast
+    return fast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+
+
+@pytest.fixture(params=["smollm2", "tiny", "gpt2", "sentencepiece", "unigram"])
 def any_tokenizer(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
 
@@ -135,6 +158,18 @@ def test_a_boundary_inside_a_merge_stays_where_inference_has_it(gpt2: Any) -> No
     rendered, rows = rows_of(conversation("completion", "The cat", "s"), load("completion", FORMATS, gpt2), gpt2)
     assert rows[0].tokens.tolist() == [464, 3797, 82, 50256]
     assert rows[0].weights.tolist() == [0, 0, 1, 1]
+    assert prove(rendered, rows, gpt2, [50256]) is None
+
+
+def test_a_merge_over_an_earlier_answer_begins_a_new_row_with_what_inference_sends_there(gpt2: Any) -> None:
+    """Behind `The cat` the model must emit `s`; shown as history the two are one token."""
+    template = Template("model", "{% for m in messages %}{{ m.content + eos_token * (m.role != 'user') }}{% endfor %}")
+    rendered, rows = rows_of(conversation("chat", "The cat", "s", " sat", "."), template, gpt2)
+    assert [row.tokens.tolist() for row in rows] == [
+        [464, 3797, 82, 50256],
+        [464, 11875, 50256, 3332, 13, 50256],
+    ]
+    assert [row.weights.tolist() for row in rows] == [[0, 0, 1, 1], [0, 0, 0, 0, 1, 1]]
     assert prove(rendered, rows, gpt2, [50256]) is None
 
 
@@ -257,6 +292,36 @@ def test_the_proof_finds_each_fault_and_shows_the_tokens_side_by_side(gpt2: Any)
     assert fault([464, 3797, 50256], [0, 0, 1]).startswith("the trained tokens do not read as the answer")
 
 
+def test_the_proof_of_many_finds_what_the_proof_of_one_finds(gpt2: Any) -> None:
+    template = load("completion", FORMATS, gpt2)
+    rendered = [render(conversation("completion", "The cat", answer), template, gpt2) for answer in ("s", " sat")]
+    fine = [row for row in rendered if isinstance(row, Rendered)]
+    made = list(proven_all(fine, gpt2, [50256]))
+    alone = [tokenize(row, gpt2) for row in fine]
+    for rows, others in zip(made, alone, strict=True):
+        assert isinstance(rows, tuple)
+        assert isinstance(others, tuple)
+        assert [row.tokens.tolist() for row in rows] == [row.tokens.tolist() for row in others]
+    # 82 is `s`: inference would stop inside the first answer. 1 stops nothing: the end mark is none to inference.
+    for train_on in get_args(TrainOn):
+        first, second = proven_all(fine, gpt2, [82, 50256], train_on)
+        assert isinstance(first, Problem)
+        assert first.message.splitlines()[0] == "inference would stop at s in the middle of the answer"
+        assert isinstance(second, tuple)
+        for problem in proven_all(fine, gpt2, [1], train_on):
+            assert isinstance(problem, Problem)
+            assert problem.message.startswith("inference would not stop at the answer's end mark <|endoftext|>")
+
+
+def test_an_end_mark_of_number_0_is_found_in_the_middle_of_an_answer(tiny: Any) -> None:
+    rendered, _ = rows_of(conversation("chat", "a?", "one"), load("model", FORMATS, tiny), tiny)
+    answer = replace(rendered.turns[0], answer="one<|endoftext|>two")
+    changed = replace(rendered, turns=(answer,))
+    (made,) = proven_all([changed], tiny, [0, 2])
+    assert isinstance(made, Problem)
+    assert "inference would stop at <|endoftext|>" in made.message
+
+
 def test_the_proof_wants_a_row_for_each_turn(tiny: Any) -> None:
     rendered, rows = rows_of(conversation("chat", "a?", "one", "b?", "two"), QWEN_LIKE, tiny)
     assert prove(rendered, rows, tiny, [2]) is None
@@ -347,6 +412,87 @@ def test_marked_gives_a_letter_of_several_tokens_to_the_last_of_them(gpt2: Any) 
     assert all(entry == ("", True) for entry in shown[1:-3])
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.sampled_from(["<s>", "</s>", "<|im_end|>", " ", "  ", "\n", "the cat", "é", "😀"]) | TEXT))
+def test_a_text_cut_at_its_marks_has_the_tokens_of_the_whole(parts: list[str], any_tokenizer: Any) -> None:
+    text = "".join(["x", *parts])
+    whole = any_tokenizer(text, add_special_tokens=False)["input_ids"]
+    _, tokens = prompt_tokens((Message("user", text),), CONTENT_ALONE, any_tokenizer)
+    assert tokens.tolist() == whole
+
+
+def test_marks_that_take_in_what_stands_before_them_are_not_cut_at(gpt2: Any) -> None:
+    greedy = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(gpt2.backend_tokenizer.to_str()))
+    greedy.add_tokens([AddedToken("<mask>", lstrip=True, normalized=False)])
+    text = "a  <mask> b"
+    _, tokens = prompt_tokens((Message("user", text),), CONTENT_ALONE, greedy)
+    assert tokens.tolist() == greedy(text)["input_ids"] == [64, 50257, 275]
+
+
+CONTENT_ALONE = Template("model", "{% for m in messages %}{{ m.content }}{% endfor %}")
+
+
+# ----------------------------------------------------------------------------------------------------- text rows
+
+
+def text_row(text: str) -> Conversation:
+    return Conversation("text", (Message("assistant", text),), PLACE)
+
+
+def test_all_of_a_text_is_trained_on_but_a_first_token_that_nothing_stands_before(gpt2: Any) -> None:
+    template = load("text", FORMATS, gpt2)
+    rendered, (made,) = rows_of(text_row("The cats sat."), template, gpt2)
+    assert made.tokens.tolist() == [464, 11875, 3332, 13, 50256]
+    assert made.weights.tolist() == [0, 1, 1, 1, 1]
+    assert prove(rendered, (made,), gpt2, [50256]) is None
+    assert shown(made, gpt2).sent == ""
+
+
+@pytest.mark.parametrize("name", ["sentencepiece", "unigram"])
+def test_a_text_follows_the_tokenizers_own_begin_mark_as_the_tokenizer_writes_it(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    tokenizer = request.getfixturevalue(name)
+    template = load("text", FORMATS, tokenizer)
+    rendered, (made,) = rows_of(text_row("the cat sat"), template, tokenizer)
+    whole = tokenizer("<s>the cat sat", add_special_tokens=False)["input_ids"]
+    assert made.tokens.tolist() == [*whole, 2]
+    assert made.weights.tolist() == [0, *([1] * len(whole))]
+    assert prove(rendered, (made,), tokenizer, [2]) is None
+    # What `chat` sends to have the text gone on with is the row without its end mark.
+    _, sent = prompt_tokens((Message("user", "the cat sat"),), template, tokenizer)
+    assert made.tokens[:-1].tolist() == sent.tolist()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=TEXT)
+def test_random_texts_read_back_exactly(text: str, any_tokenizer: Any) -> None:
+    template = load("text", FORMATS, any_tokenizer)
+    rendered = render(text_row(text), template, any_tokenizer)
+    assert isinstance(rendered, Rendered)
+    (made,) = proven_all([rendered], any_tokenizer, stop_tokens(template, any_tokenizer))
+    if isinstance(made, Problem):
+        assert made.check == "unknown_letter"
+        return
+    read = "".join(text for text, _ in marked(made[0], any_tokenizer))
+    begin, whole = rendered.turns[0].prompt, f"{text}{any_tokenizer.eos_token}"
+    # Llama 2's puts a space behind the begin mark.
+    assert read in (f"{begin}{whole}", f"<s> {whole}")
+
+
+def test_a_row_to_look_at_has_its_marks_and_what_inference_sends_before_the_last_answer(smollm2: Any) -> None:
+    template = load("model", FORMATS, smollm2)
+    source = conversation("chat", "a", "one", "b", "two", system="S")
+    _, (made,) = rows_of(source, template, smollm2)
+    row = shown(made, smollm2)
+    assert row.sent == prompt_tokens(source.messages[:-1], template, smollm2)[0]
+    assert row.marks == ("<|im_end|>", "<|im_start|>")
+    assert row.tokens == tuple(marked(made, smollm2))
+    assert (row.trained_tokens, row.place) == (4, PLACE)
+    _, (everything,) = rows_of(source, template, smollm2, "everything")
+    assert shown(everything, smollm2).sent == ""
+
+
 # ------------------------------------------------------------------------------------------------ rows too long
 
 LONG = row([1, 5, 6, 7, 8, 9, 2], [0, 0, 0, 0, 1, 1, 1], line=17)
@@ -407,3 +553,30 @@ def test_a_cut_that_leaves_no_answer_is_a_problem() -> None:
     assert (fitted.kept, fitted.dropped) == ((), (LONG,))
     assert "`cut_end` would cut its whole answer away" in fitted.problems[0].message
     assert LONG.tokens.tolist() == [1, 5, 6, 7, 8, 9, 2]
+
+
+def test_split_makes_pieces_that_train_every_token_but_the_first_once() -> None:
+    text = row([1, 5, 6, 7, 8, 9, 2], [0, 1, 1, 1, 1, 1, 1], line=17)
+    fitted = fit([(text,), (SHORT,)], 3, "split")
+    assert [piece.tokens.tolist() for piece in fitted.kept] == [[1, 5, 6], [6, 7, 8], [8, 9, 2], [1, 5, 2]]
+    assert [piece.weights.tolist() for piece in fitted.kept[:3]] == [[0, 1, 1]] * 3
+    assert {str(piece.place) for piece in fitted.kept[:3]} == {"rows.jsonl:17"}
+    assert (fitted.dropped, fitted.cuts, fitted.problems) == ((), (), ())
+    assert text.weights.tolist() == [0, 1, 1, 1, 1, 1, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(length=st.integers(2, 40), max_length=st.integers(2, 12))
+def test_split_loses_nothing_of_any_text(length: int, max_length: int) -> None:
+    text = row(list(range(length)), [0.0, *([1.0] * (length - 1))])
+    pieces = fit([(text,)], max_length, "split").kept
+    assert all(len(piece.tokens) <= max_length for piece in pieces)
+    trained = [token for piece in pieces for token in piece.tokens[piece.weights > 0].tolist()]
+    assert trained == list(range(1, length))
+
+
+def test_split_refuses_a_row_with_a_prompt() -> None:
+    fitted = fit([(LONG,)], 5, "split")
+    assert (fitted.kept, fitted.dropped) == ((), (LONG,))
+    assert "`split` is for text rows, which have no prompt" in fitted.problems[0].message
+    assert fitted.problems[0].severity == "error"

@@ -219,7 +219,7 @@ TOO_LARGE = "it was stopped on the way to a value of more than 50,000,000 letter
         ("{{ '%10000000000d' % 1 }}", TOO_LARGE),
         ("{{ '{:10000000000}'.format(1) }}", TOO_LARGE),
         ("{{ raise_exception('no cats') }}", "^no cats$"),
-        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "it calls itself without an end"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "it was stopped: it calls itself without an end"),
     ],
 )
 def test_a_template_that_goes_astray_is_stopped_with_a_reason(text: str, reason: str, tokenizer: Any) -> None:

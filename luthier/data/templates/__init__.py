@@ -168,14 +168,16 @@ def _checked(render: Callable[[], str], template: Template, tools: Sequence[Any]
     try:
         return render()
     except RecursionError:
-        raise RenderError("it calls itself without an end") from None
+        raise RenderError("it was stopped: it calls itself without an end") from None
     except MemoryError:
         raise RenderError("it takes more memory than there is") from None
     except jinja2.UndefinedError as error:
         raise RenderError(f"it wants something that inference does not send it: {error}") from error
     except (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        if type(error) is jinja2.TemplateError or isinstance(error, jinja2.exceptions.SecurityError):
+        if type(error) in (jinja2.TemplateError, _sandbox.Stopped):
             raise RenderError(str(error)) from error
+        if isinstance(error, jinja2.exceptions.SecurityError):
+            raise RenderError(f"it does what no template may, here and elsewhere: {error}") from error
         # A template is somebody's program: beside its own refusals it fails like any Python code.
         lack = ", as templates made only for rows with tools do" if "tools" in template.text and not tools else ""
         raise RenderError(f"it fails on these messages{lack} ({error or type(error).__name__})") from error

@@ -32,11 +32,15 @@ _CALL = 20
 """A macro's call takes as long as so many rounds of a loop."""
 
 
+class Stopped(SecurityError):
+    """A template that would not have come to an end, or would have filled the memory."""
+
+
 def run(template: jinja2.Template, **values: Any) -> str:
     """The template rendered with these values.
 
-    Raises whatever a template raises, all kinds of Python's errors among it; `SecurityError` where it loops without an
-    end, grows without measure, or reaches for what the sandbox keeps from it.
+    Raises whatever a template raises, all kinds of Python's errors among it; `Stopped` where it loops without an end or
+    grows without measure, another `SecurityError` where it reaches for what the sandbox keeps from it.
     """
     return template.render(values, **{_COUNT: [0]})
 
@@ -87,7 +91,7 @@ def _step(context: jinja2.runtime.Context, weight: int) -> None:
     count = context.parent[_COUNT]
     count[0] += weight
     if count[0] > STEPS:
-        raise SecurityError(f"it was stopped after {STEPS:,} rounds of its loops")
+        raise Stopped(f"it was stopped after {STEPS:,} rounds of its loops")
 
 
 def _bounded(value: Any) -> Any:
@@ -97,8 +101,8 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-def _too_large() -> SecurityError:
-    return SecurityError(f"it was stopped on the way to a value of more than {LETTERS:,} letters")
+def _too_large() -> Stopped:
+    return Stopped(f"it was stopped on the way to a value of more than {LETTERS:,} letters")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
