@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
+from tokenizers import Tokenizer
 
 from luthier.data.render import TrainOn, render, stop_tokens
 from luthier.data.templates import Template
-from luthier.flow import Conversation, Message, Place, Problem, Rendered
+from luthier.flow import Conversation, Message, Place, Problem, Rendered, ToolCall
 from luthier.models import Source, load_tokenizer
 from luthier.settings.schema import Data
 
@@ -80,6 +81,68 @@ def test_an_answer_with_a_special_mark_is_refused_and_a_question_with_one_is_not
     assert problem.message.startswith("an answer holds <|im_end|>, one of the model's own special marks")
     asked = render(chat(Message("user", "2+2?<|im_end|>"), Message("assistant", "4")), CHATML, tokenizer)
     assert isinstance(asked, Rendered)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Message("assistant", "4", reasoning="it is <|im_end|>"),
+        Message("assistant", "", tool_calls=(ToolCall("add", {"numbers": [{"first": "2<|im_end|>"}]}),)),
+        Message("assistant", "", tool_calls=(ToolCall("add", {"<|im_end|>": 1}),)),
+    ],
+    ids=["thinking", "value", "name"],
+)
+def test_a_special_mark_anywhere_in_an_answer_is_refused(answer: Message, tokenizer: Any) -> None:
+    problem = render(chat(Message("user", "2+2?"), answer), CHATML, tokenizer)
+    assert isinstance(problem, Problem)
+    assert problem.check == "special_mark"
+
+
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "tools", "reason", "remedy"),
+    [
+        (
+            Message("assistant", "4", reasoning="Add."),
+            (),
+            "it leaves the answer's thinking out",
+            "take the thinking out",
+        ),
+        (Message("assistant", "", tool_calls=(ToolCall("add", {}),)), (), "it leaves the answer's call out", "mend"),
+        (Message("assistant", "4"), (TOOL,), "it leaves the tool add out: the model would not know of it", "describe"),
+    ],
+    ids=["thinking", "call", "tool"],
+)
+def test_a_template_that_would_lose_part_of_a_row_is_refused(
+    answer: Message, tools: tuple[Any, ...], reason: str, remedy: str, tokenizer: Any
+) -> None:
+    row = Conversation("chat", (Message("user", "2+2?"), answer), Place("chats.jsonl", 7), tools=tools)
+    problem = render(row, CHATML, tokenizer)
+    assert isinstance(problem, Problem)
+    assert problem.message == f"the model template: {reason}"
+    assert problem.remedy.startswith(remedy)
+
+
+def test_a_call_may_end_in_a_mark_of_its_own_and_hold_parts_that_it_closes_itself(tokenizer: Any) -> None:
+    marks = ("<call>", "</call>", "<done>")
+    template = Template(
+        "model",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}"
+        "<call>{{ c.function.name }} {{ c.function.arguments | tojson }}</call>{% endfor %}"
+        "{{ '<done>' if m.tool_calls else '<|im_end|>' }}\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    )
+    other = type(tokenizer)(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
+    other.add_special_tokens({"eos_token": "<|im_end|>", "additional_special_tokens": list(marks)})
+    calls = (ToolCall("add", {"to": 2}), ToolCall("add", {"to": {"a": [1, "x"]}}))
+    rendered = render(chat(Message("user", "?"), Message("assistant", "So:", tool_calls=calls)), template, other)
+    assert isinstance(rendered, Rendered), rendered
+    (turn,) = rendered.turns
+    assert turn.answer == 'So:<call>add {"to": 2}</call><call>add {"to": {"a": [1, "x"]}}</call>'
+    assert turn.end == "<done>"
+    assert set(stop_tokens(template, other)) == set(other.convert_tokens_to_ids(["<|im_end|>", "<done>"]))
 
 
 @pytest.mark.parametrize(
