@@ -355,7 +355,17 @@ def test_a_row_of_10_megabytes_is_a_row(tmp_path: Path, ending: str) -> None:
     assert values(found) == [{"text": text}, {"text": "b"}]
 
 
-@pytest.mark.parametrize("inside", ['{"a":' * 5000 + "1" + "}" * 5000, '{"a": ' + "[" * 5000 + "]" * 5000 + "}"])
+QUOTES = r'{"q": "say \"]}\" \\", "r": "\\\"", "a": '
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        QUOTES + "[" * 5000 + "]" * 5000 + "}",
+        '{"a":' * 5000 + "1" + "}" * 5000,
+        '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+    ],
+)
 def test_what_is_whole_but_too_deep_costs_its_element_alone(tmp_path: Path, inside: str) -> None:
     content = f'[{{"a": 1}}, {inside}, {{"b": "]}}\\""}}]'.encode()
     assert values(rows(tmp_path, "a.json", content)) == [{"a": 1}, "broken_json", {"b": ']}"'}]
