@@ -22,7 +22,7 @@ from luthier.data.parallel import each_block
 from luthier.data.read import Block, read
 from luthier.data.split import content_hash, sample
 from luthier.errors import Mistake, UserError, mistake
-from luthier.flow import Conversation, Place, Problem, Record
+from luthier.flow import Conversation, Form, Place, Problem, Record
 
 LOOKED_AT = 100  # rows that decide a file's form
 SHOWN = 20  # problems that an error lists
@@ -43,6 +43,14 @@ class Source:
     @property
     def name(self) -> str:
         return str(self.path)
+
+    @property
+    def form(self) -> Form | None:
+        """The form of the conversations that its rows become."""
+        if self.detection is None:
+            return None
+        form: Form = plugins.load(FORMS, self.detection.form).gives
+        return form
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from luthier.data.read import Block
 from luthier.data.render import TrainOn, render_all
 from luthier.data.split import content_hash, prompt_hash
 from luthier.data.templates import Template
-from luthier.data.tokenize import TooLong, fit, prove, tokenize_all
+from luthier.data.tokenize import TooLong, fit, proven_all
 from luthier.errors import mistake
 from luthier.flow import Conversation, Place, Problem, Rendered, Tokenized
 
@@ -262,16 +262,8 @@ def _made(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tup
     """The rows of tokens of each conversation, proven, or why it has none."""
     rendered = list(render_all(conversations, recipe.template, recipe.tokenizer, recipe.train_on))
     fine = [row for row in rendered if isinstance(row, Rendered)]
-    tokenized = tokenize_all(fine, recipe.tokenizer, recipe.train_on)
-    for row in rendered:
-        if isinstance(row, Problem):
-            yield row
-            continue
-        rows = next(tokenized)
-        if isinstance(rows, Problem) or recipe.train_on == "everything":
-            yield rows
-        else:
-            yield prove(row, rows, recipe.tokenizer, recipe.stops) or rows
+    proven = proven_all(fine, recipe.tokenizer, recipe.stops, recipe.train_on)
+    return (row if isinstance(row, Problem) else next(proven) for row in rendered)
 
 
 def _arrays(conversations: Sequence[Conversation], rows: Sequence[tuple[Tokenized, ...]]) -> dict[str, NDArray[Any]]:

@@ -99,7 +99,7 @@ class Data(Section):
     )
     validation: Share | DataPath = Field(default=0.1, description="Rows held back: a share of the rows, or a path.")
     test: DataPath | None = Field(default=None, description="Rows that only `evaluate` sees: a path.")
-    format: Literal["auto", "instruction", "chat", "completion"] = Field(
+    format: Literal["auto", "instruction", "chat", "sharegpt", "completion", "text", "preference"] = Field(
         default="auto", description="The form of the rows. auto: recognized and said."
     )
     template: Literal["auto", "model", "formats"] = Field(

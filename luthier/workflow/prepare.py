@@ -65,6 +65,7 @@ def prepare(
     for source in every:
         if source.detection:
             yield Note("rows", f"{source.name}: {source.detection.form} rows ({source.detection.reason})")
+    loaded = _objective(loaded, every)
     template, loaded = _template(loaded, every, tokenizer)
     recipe = Recipe(template, tokenizer, data.train_on, stop_tokens(template, tokenizer, eos))
     gathered = Gathered(every, [*mistakes, *more])
@@ -139,19 +140,36 @@ def _validation_file(settings: Settings) -> list[tuple[str, float]]:
     return [(run_file.shown(data.validation), 1.0)]
 
 
+def _objective(loaded: Loaded, sources: Sequence[Source]) -> Loaded:
+    """What is trained, by the rows' forms. Raises `UserError` where the rows are of another kind than what is asked."""
+    forms = {source.form: source.name for source in sources if source.form}
+    asked, where = loaded.settings.objective, "objective"
+    if "text" in forms and len(forms) > 1:
+        other = next(name for form, name in forms.items() if form != "text")
+        raise mistake(f"{forms['text']} holds text and {other} rows with answers", "data", "train on them in two runs")
+    if "text" in forms and asked == "supervised":
+        raise mistake(f"{forms['text']} holds text rows, which have no answers", where, "write `objective: text`")
+    if asked == "text" and forms and "text" not in forms:
+        name = next(iter(forms.values()))
+        raise mistake(
+            f"{name} holds rows with answers", where, "write `data.train_on: everything` to train on all of it"
+        )
+    if "preference" in forms and asked == "auto":
+        remedy = "write `objective: supervised` to train on the better answers"
+        raise mistake(f"this version cannot train on preferences yet: {forms['preference']}", where, remedy)
+    reason = "the rows are text" if "text" in forms else "the rows have answers"
+    return resolve_auto(loaded, where, "text" if "text" in forms else "supervised", reason)
+
+
 def _template(loaded: Loaded, sources: Sequence[Source], tokenizer: Any) -> tuple[Template, Loaded]:
     """The one template of a run. Raises `UserError` where the rows' forms ask for two."""
     settings = loaded.settings
     chosen = {
-        templates.choose(settings.data.template, source.detection.form, tokenizer): source
-        for source in sources
-        if source.detection
+        templates.choose(settings.data.template, source.form, tokenizer): source for source in sources if source.form
     }
     names = {name: source for (name, _), source in chosen.items()}
     if len(names) > 1:
-        places = "; ".join(
-            f"{source.name} holds {source.detection.form} rows" for source in names.values() if source.detection
-        )
+        places = "; ".join(f"{source.name} holds {source.form} rows" for source in names.values())
         raise mistake(
             f"the rows ask for {len(names)} templates: {places}", "data.template", "write `data.template: model`"
         )
@@ -225,7 +243,6 @@ def _fitted(account: Account, problems: Problems, table: Table, sides: Sequence[
 
 def _resolved(loaded: Loaded, gathered: Gathered, account: Account) -> Loaded:
     """The settings that the rows decide."""
-    loaded = resolve_auto(loaded, "objective", "supervised", "the rows have answers")
     found = {detection.form: detection.reason for detection in gathered.forms.values()}
     if len(found) == 1:
         loaded = resolve_auto(loaded, "data.format", *next(iter(found.items())))

@@ -63,11 +63,14 @@ def _not_yet(settings: Settings) -> list[Mistake]:
     trainable = [name for name in plugins.names(METHODS) if hasattr(plugins.load(METHODS, name), "attach")]
     wanted = settings.tuning_method
     asked = [
-        ("objective", settings.objective in ("preference", "text"), "write `objective: supervised`"),
+        (
+            "objective",
+            settings.objective == "preference",
+            "write `objective: supervised`: the better answers are trained on",
+        ),
         ("data.balance", data.balance, "leave it out"),
         ("data.augment", bool(data.augment), "leave it out"),
         ("data.replay", data.replay > 0, "leave it out"),
-        ("data.too_long", data.too_long == "split", "write stop, drop, cut_start or cut_end"),
         ("tuning_method", wanted not in ("auto", *trainable), f"write one of: {', '.join(trainable)}"),
         (
             "training_config.evaluation.metric",

@@ -8,8 +8,9 @@ from typing import Any
 from luthier.data.fields import CATEGORY, MEDIA, DoesNotFit, Fields, Parsed, with_category
 from luthier.data.messages import finished, plain, read_messages, write_message
 from luthier.data.tools import read_tools
-from luthier.flow import Conversation, Place
+from luthier.flow import Conversation, Form, Place
 
+gives: Form = "chat"
 needs = (("messages",),)
 fields = frozenset({"messages", "tools", "functions", *MEDIA, *CATEGORY})
 example = '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}'

@@ -7,8 +7,9 @@ from typing import Any
 
 from luthier.data.fields import CATEGORY, Fields, Parsed, with_category
 from luthier.data.pairs import question_and_answer
-from luthier.flow import Conversation, Message, Place
+from luthier.flow import Conversation, Form, Message, Place
 
+gives: Form = "completion"
 needs = (("input", "prompt"), ("output", "completion"))
 fields = frozenset({"input", "prompt", "output", "completion", *CATEGORY})
 example = '{"input": "...", "output": "..."}'

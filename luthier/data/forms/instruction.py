@@ -11,8 +11,9 @@ from luthier.data.json_text import kind
 from luthier.data.messages import finished, with_system
 from luthier.data.pairs import question_and_answer
 from luthier.data.tools import read_tools
-from luthier.flow import Conversation, Message, Place
+from luthier.flow import Conversation, Form, Message, Place
 
+gives: Form = "instruction"
 needs = (("instruction",), ("response", "output"))
 fields = frozenset({"instruction", "input", "response", "output", "system", "history", "tools", *MEDIA, *CATEGORY})
 USUAL = frozenset({"instruction", "input", "response", "output"})

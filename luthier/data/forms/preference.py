@@ -19,12 +19,13 @@ from luthier.data.messages import (
     write_message,
 )
 from luthier.data.tools import read_tools
-from luthier.flow import Conversation, Message, Place
+from luthier.flow import Conversation, Form, Message, Place
 
 CHOSEN = ("chosen", "preferred_output", "chosen_messages")
 REJECTED = ("rejected", "non_preferred_output", "rejected_messages")
 PROMPT = ("prompt", "input", "messages", "conversations")
 
+gives: Form = "preference"
 needs = (CHOSEN, REJECTED)
 fields = frozenset({*CHOSEN, *REJECTED, *PROMPT, "instruction", "system", "history", "tools", *MEDIA, *CATEGORY})
 example = '{"prompt": "...", "chosen": "...", "rejected": "..."}'

@@ -8,8 +8,9 @@ from typing import Any
 from luthier.data.fields import CATEGORY, MEDIA, DoesNotFit, Fields, Parsed, with_category
 from luthier.data.messages import finished, marks, read_messages, with_system
 from luthier.data.tools import read_tools, to_json
-from luthier.flow import Conversation, Message, Place
+from luthier.flow import Conversation, Form, Message, Place
 
+gives: Form = "chat"
 needs = (("conversations",),)
 fields = frozenset({"conversations", "system", "tools", *MEDIA, *CATEGORY})
 example = '{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}'

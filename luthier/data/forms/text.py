@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from luthier.data.fields import CATEGORY, DoesNotFit, Fields, Parsed, with_category
-from luthier.flow import Conversation, Message, Place
+from luthier.flow import Conversation, Form, Message, Place
 
+gives: Form = "text"
 needs = (("text",),)
 fields = frozenset({"text", *CATEGORY})
 unless = frozenset({"messages", "conversations", *CATEGORY})
