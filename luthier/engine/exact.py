@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from luthier.engine.attention import Unserved
 from luthier.engine.forward import Engine
 from luthier.errors import mistake
 from luthier.flow import Place, Tokenized, Tuned
@@ -34,9 +35,9 @@ def refuse_inexact(model: Any, name: str, longest: int | None = None) -> None:
     model.eval()
     try:
         own = model(input_ids=torch.from_numpy(tokens.astype(np.int64)).to(engine.device), use_cache=False).logits
-        states = engine.states(tree)
+        states = next(engine.walk(tree, len(tree.tokens))).states
         ours = torch.stack([engine.head.logits(states[torch.from_numpy(path)]) for path in tree.paths])
-    except (TypeError, KeyError, AttributeError, RuntimeError) as error:
+    except (Unserved, TypeError, KeyError, AttributeError, RuntimeError) as error:
         raise mistake(f"this model cannot be computed here yet ({error})", name, REMEDY) from error
     finally:
         model.train(was_training)

@@ -1,23 +1,25 @@
-"""A tree through the model: hidden states of its distinct tokens, the training loss, the rows' scores."""
+"""A tuned model as the engine sees it: parts of a tree through its layers, hidden states and scores of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from luthier.engine.attention import NAME, Attention, KeyAndValue, TreeAttention, plan
-from luthier.engine.loss import Head, losses, summed_loss
-from luthier.engine.tree import SHARING_PAYS, Tree, common_length, lay_out, on_virtual_tokens
+from luthier.engine.attention import NAME, Attention, KeyAndValue, PartAttention
+from luthier.engine.loss import Head, losses
+from luthier.engine.parts import Part, in_turn
+from luthier.engine.ranges import plan
+from luthier.engine.tree import SHARING_PAYS, Tree, lay_out
 from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
-TOKENS_A_PASS = 1024
-"""Distinct tokens that go through the model at once in training, unless one row alone is longer (docs/log.md)."""
 TOKENS_A_SCORING_PASS = 4096
-"""The same without gradients, where nothing is kept for a way back."""
+"""Distinct tokens that go through the model at once without gradients, where nothing is kept for a way back."""
 
 Result = TypeVar("Result")
 
@@ -38,24 +40,45 @@ class Engine:
         return Head(module.weight, getattr(module, "bias", None))
 
     def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
-        """The tree of some rows on their root: a soft prompt is a beginning that all of them share."""
+        """The tree of some rows on their root."""
         root = self.tuned.root
-        return lay_out(on_virtual_tokens(rows, root.length) if root and root.embeddings else rows, sharing_pays)
+        if root is None:
+            return lay_out(rows, sharing_pays)
+        return lay_out(rows, sharing_pays, root.length, known=root.keys_and_values is not None)
 
-    def attention(self, tree: Tree) -> TreeAttention:
-        """Attention over a tree, and to the keys and values that its root is given as."""
-        given = self.given()
-        return TreeAttention(plan(tree, self.device, len(given[0][0]) if given else 0), given)
-
-    def given(self) -> list[KeyAndValue]:
-        """The root's keys and values for each layer, (G, K, D) each, where it is given as such."""
+    def root(self) -> dict[int, KeyAndValue]:
+        """The keys and values that rows stand on, (V, K, D) each, a layer, where they are given as such; else none."""
         root = self.tuned.root
         if root is None or root.keys_and_values is None:
-            return []
-        return [(key.transpose(0, 1), value.transpose(0, 1)) for key, value in root.keys_and_values()]
+            return {}
+        return {
+            layer: (key.transpose(0, 1), value.transpose(0, 1))
+            for layer, (key, value) in enumerate(root.keys_and_values())
+        }
+
+    def attention(
+        self,
+        part: Part,
+        given: Mapping[int, KeyAndValue],
+        chosen: NDArray[np.int64] | None = None,
+        keeps: NDArray[np.int64] | slice | None = None,
+    ) -> PartAttention:
+        """Attention within a part of a tree; `given`, `chosen` and `keeps` as there."""
+        return PartAttention(
+            plan(part, self.device),
+            given,
+            None if chosen is None else torch.from_numpy(chosen).to(self.device),
+            torch.from_numpy(keeps).to(self.device) if isinstance(keeps, np.ndarray) else keeps,
+        )
+
+    def states(self, tree: Tree, part: Part, attention: Attention) -> Tensor:
+        """The last hidden states (N, C) of a part's own tokens."""
+        tokens = torch.from_numpy(tree.tokens[part.own]).to(self.device)[None]
+        positions = torch.from_numpy(tree.positions[part.own]).to(self.device)[None]
+        return self.hidden(tokens, positions, attention)[0]
 
     def hidden(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
-        """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N), attention being a plan."""
+        """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N)."""
         model: Any = self.tuned.model
         config = model.config
         before = config._attn_implementation
@@ -77,26 +100,30 @@ class Engine:
         """What tokens (R, N) enter the first layer as, (R, N, C); the virtual ones are those below 0."""
         embedding: Any = self.tuned.model.get_input_embeddings()  # type: ignore[operator]
         root = self.tuned.root
-        if root is None or root.embeddings is None:
+        virtual = tokens < 0
+        if root is None or root.embeddings is None or not virtual.any():
             embedded: Tensor = embedding(tokens)
             return embedded
         embedded = embedding(tokens.clamp(min=0))
-        virtual = root.embeddings().to(embedded.dtype)[tokens.clamp(max=-1)]
-        return torch.where((tokens < 0)[..., None], virtual, embedded)
+        return torch.where(virtual[..., None], root.embeddings().to(embedded.dtype)[tokens.clamp(max=-1)], embedded)
 
-    def states(self, tree: Tree, attention: Attention | None = None) -> Tensor:
-        """The last hidden states (N, C) of a tree's tokens."""
-        root = self.tuned.root
-        before = root.length if root and root.keys_and_values else 0
-        tokens = torch.from_numpy(tree.tokens).to(self.device)[None]
-        positions = torch.from_numpy(tree.positions + before).to(self.device)[None]
-        return self.hidden(tokens, positions, attention or self.attention(tree))[0]
-
-    def loss(self, tree: Tree) -> Tensor:
-        """The loss of a tree, summed over the rows' trained tokens (nats), with a gradient."""
-        states = self.states(tree).index_select(0, torch.from_numpy(tree.sources).to(self.device))
-        targets = torch.from_numpy(tree.targets).to(self.device)
-        return summed_loss(states, self.head, targets, torch.from_numpy(tree.weights).to(self.device))
+    @torch.no_grad()
+    def walk(self, tree: Tree, tokens_a_pass: int, keeps_all: bool = False) -> Iterator[Walked]:
+        """A tree in turn, each of its tokens once; keys and values stay as long as a later part needs them."""
+        parts = in_turn(tree, tokens_a_pass)
+        ends = np.array([path[-1] for path in tree.paths])
+        rows = np.argsort(ends, kind="stable")
+        given = self.root()
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            seen = np.concatenate([part.given, part.own])
+            needed = np.searchsorted(seen, following.given if following else seen[:0])
+            attention = self.attention(part, given, keeps=slice(None) if keeps_all else needed)
+            states = self.states(tree, part, attention)
+            first, last = np.searchsorted(ends[rows], [part.own[0], part.own[-1] + 1])
+            yield Walked(part, states, rows[first:last].tolist(), seen, attention.kept)
+            given = attention.kept
+            if keeps_all:
+                given = {layer: (key[needed], value[needed]) for layer, (key, value) in given.items()}
 
     @torch.no_grad()
     def scores(
@@ -106,35 +133,44 @@ class Engine:
         was_training = self.tuned.model.training
         self.tuned.model.eval()
         try:
-            for part in passes(rows, tokens_a_pass):
-                tree = self.lay_out([rows[index] for index in part])
-                states = self.states(tree).index_select(0, torch.from_numpy(tree.sources).to(self.device))
-                loss, right = losses(states, self.head, torch.from_numpy(tree.targets).to(self.device))
-                loss_of, right_of = loss.double().cpu().numpy(), right.cpu().numpy()
-                for index, own, share in zip(part, tree.predictions, tree.shares, strict=True):
-                    yield index, RowScore(float(loss_of[own] @ share), len(own), int(right_of[own].sum()))
+            tree = self.lay_out(rows)
+            loss, right = np.zeros(len(tree.targets)), np.zeros(len(tree.targets), dtype=bool)
+            for walked in self.walk(tree, tokens_a_pass):
+                own = walked.part.predictions
+                sources, targets = self.predictions(tree, walked.part)
+                part_loss, part_right = losses(walked.states.index_select(0, sources), self.head, targets)
+                loss[own], right[own] = part_loss.double().cpu().numpy(), part_right.cpu().numpy()
+                for index in walked.rows:
+                    which = tree.predictions[index]
+                    score = float(loss[which] @ tree.shares[index])
+                    yield index, RowScore(score, len(which), int(right[which].sum()))
         finally:
             self.tuned.model.train(was_training)
 
+    @torch.no_grad()
+    def logits(self, row: Tokenized, last: int) -> Tensor:
+        """The logits at the last places of a row, (last, V)."""
+        tree = self.lay_out([row])
+        *_, walked = self.walk(tree, len(tree.tokens))
+        return self.head.logits(walked.states[-last:])
 
-def passes(rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_PASS) -> list[list[int]]:
-    """Rows in passes of at most `tokens_a_pass` distinct tokens (more only where one row alone is longer).
+    def predictions(self, tree: Tree, part: Part) -> tuple[Tensor, Tensor]:
+        """Where in a part's own tokens its predictions have their sources (M), and their targets (M)."""
+        sources = np.searchsorted(part.own, tree.sources[part.predictions])
+        targets = tree.targets[part.predictions]
+        return torch.from_numpy(sources).to(self.device), torch.from_numpy(targets).to(self.device)
 
-    Rows are taken in the order of their tokens, so that those which begin alike stand together. A function of the rows
-    and the limit alone, so that a resumed run makes the same passes.
-    """
-    order = sorted(range(len(rows)), key=lambda index: rows[index].tokens.tolist())
-    parts: list[list[int]] = []
-    size = 0
-    for index in order:
-        tokens = rows[index].tokens
-        shared = common_length(rows[parts[-1][-1]].tokens, tokens) if parts else 0
-        if not parts or size + len(tokens) - shared > tokens_a_pass:
-            parts.append([])
-            size, shared = 0, 0
-        parts[-1].append(index)
-        size += len(tokens) - shared
-    return parts
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A part that has gone through the model: its `states` (N, C), the `rows` that end in it, and of the `seen` tokens
+    (G + N, given ones first) the keys and values that were `kept`."""
+
+    part: Part
+    states: Tensor
+    rows: list[int]
+    seen: NDArray[np.int64]
+    kept: Mapping[int, KeyAndValue]
 
 
 def in_order(found: Iterable[tuple[int, Result]], what: str, total: int) -> Generator[Progress, None, list[Result]]:

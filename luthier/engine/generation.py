@@ -8,17 +8,19 @@ Sizes: R questions in a batch, T tokens of the longest with its answer, K key he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from luthier.engine.attention import TreeAttention
-from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, passes
+from luthier.engine.attention import KeyAndValue
+from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, Walked
+from luthier.engine.tree import Tree
 from luthier.flow import Answer, Question, Tokenized
 
 KEPT_BYTES = 512 * 2**20
@@ -26,22 +28,10 @@ KEPT_BYTES = 512 * 2**20
 
 
 @dataclass(slots=True)
-class Keeping:
-    """A tree's attention that keeps each layer's keys and values as it goes, given ones too, (G + N, K, D) each."""
-
-    attention: TreeAttention
-    kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
-        self.kept[layer] = self.attention.all_keys_and_values(key, value, layer)
-        return self.attention.attend(query, key, value, scale, layer)
-
-
-@dataclass(slots=True)
 class Growing:
     """Attention of one new token a question to its own past: `kept` (R, K, T, D) a layer, `lengths` (R) in use."""
 
-    kept: dict[int, tuple[Tensor, Tensor]]
+    kept: dict[int, KeyAndValue]
     lengths: Tensor
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, layer: int) -> Tensor:
@@ -78,12 +68,14 @@ def answers(
     was_training = model.training
     model.eval()
     try:
-        rows = [Tokenized(question.tokens, _last(len(question.tokens)), question.place) for question in questions]
-        for part in passes(rows, tokens_a_pass):
-            for batch in _in_memory(engine, [rows[index] for index in part], part, limit):
-                for index, tokens in _grow(engine, rows, batch, frozenset(stops), limit):
-                    stopped = bool(tokens) and tokens[-1] in stops
-                    yield index, Answer(decode(tokens[:-1] if stopped else tokens), len(tokens), stopped)
+        said: dict[int, list[int]] = {}
+        for index, token in _tokens(engine, questions, frozenset(stops), limit, tokens_a_pass):
+            tokens = said.setdefault(index, [])
+            tokens.append(token)
+            if token in stops or len(tokens) == limit:
+                stopped = token in stops
+                yield index, Answer(decode(tokens[:-1] if stopped else tokens), len(tokens), stopped)
+                del said[index]
     finally:
         model.train(was_training)
 
@@ -91,55 +83,50 @@ def answers(
 @torch.no_grad()
 def grow(engine: Engine, question: Question, stops: Sequence[int], limit: int) -> Iterator[int]:
     """The tokens of the greedy answer to one question as they come, the stop left out; at most `limit`."""
-    row = Tokenized(question.tokens, _last(len(question.tokens)), question.place)
-    for _, token in _steps(engine, [row], [0], frozenset(stops), limit):
+    for _, token in _tokens(engine, [question], frozenset(stops), limit, TOKENS_A_SCORING_PASS):
         if token in stops:
             return
         yield token
 
 
-def _last(length: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _tokens(
+    engine: Engine, questions: Sequence[Question], stops: frozenset[int], limit: int, tokens_a_pass: int
+) -> Iterator[tuple[int, int]]:
+    """Each question's index with one token of its answer after another, until its stop or the limit."""
+    rows = [Tokenized(question.tokens, _last(len(question.tokens)), question.place) for question in questions]
+    tree = engine.lay_out(rows)
+    for walked in engine.walk(tree, tokens_a_pass, keeps_all=True):
+        for batch in _in_memory(engine, tree, walked.rows, limit):
+            yield from _steps(engine, tree, walked, batch, stops, limit)
+
+
+def _last(length: int) -> NDArray[np.float32]:
     weights = np.zeros(length, dtype=np.float32)
     weights[-1] = 1
     return weights
 
 
-def _in_memory(engine: Engine, rows: Sequence[Tokenized], part: list[int], limit: int) -> Iterator[list[int]]:
-    """A pass in batches whose keys and values fit `KEPT_BYTES`."""
+def _in_memory(engine: Engine, tree: Tree, rows: list[int], limit: int) -> Iterator[list[int]]:
+    """The rows in batches whose keys and values fit `KEPT_BYTES`."""
     config: Any = engine.tuned.model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = engine.head.weight.dtype.itemsize
-    longest = max(len(row.tokens) for row in rows) + limit
+    longest = max((len(tree.paths[row]) for row in rows), default=0) + limit
     most = max(1, KEPT_BYTES // (2 * config.num_hidden_layers * heads * width * size * longest))
-    for start in range(0, len(part), most):
-        yield part[start : start + most]
-
-
-def _grow(
-    engine: Engine, rows: Sequence[Tokenized], batch: list[int], stops: frozenset[int], limit: int
-) -> Iterator[tuple[int, list[int]]]:
-    """Each question of a batch, by index, with its answer's tokens, as they end."""
-    said: dict[int, list[int]] = {index: [] for index in batch}
-    for index, token in _steps(engine, rows, batch, stops, limit):
-        said[index].append(token)
-        if token in stops or len(said[index]) == limit:
-            yield index, said[index]
+    for start in range(0, len(rows), most):
+        yield rows[start : start + most]
 
 
 def _steps(
-    engine: Engine, rows: Sequence[Tokenized], batch: list[int], stops: frozenset[int], limit: int
+    engine: Engine, tree: Tree, walked: Walked, batch: list[int], stops: frozenset[int], limit: int
 ) -> Iterator[tuple[int, int]]:
     """One token after another for each question of a batch, by index, until its stop or the limit."""
     device = engine.device
-    tree = engine.lay_out([rows[index] for index in batch])
-    keeping = Keeping(engine.attention(tree))
-    states = engine.states(tree, keeping)
-    ends = torch.tensor([int(path[-1]) for path in tree.paths], device=device)
-    chosen = _most_likely(engine, states.index_select(0, ends))
-    given = keeping.attention.plan.given
-    ways = [np.concatenate([np.arange(given), given + path]) for path in tree.paths]
-    growing = Growing(_spread(keeping.kept, ways, limit), torch.tensor([len(way) for way in ways], device=device))
+    ways = [np.searchsorted(walked.seen, tree.paths[index]) for index in batch]
+    ends = torch.tensor([way[-1] - len(walked.part.given) for way in ways], device=device)
+    chosen = _most_likely(engine, walked.states.index_select(0, ends))
+    growing = Growing(_spread(walked.kept, ways, limit), torch.tensor([len(way) for way in ways], device=device))
     left = list(batch)
     for number in range(1, limit + 1):
         tokens = chosen.tolist()
@@ -156,10 +143,8 @@ def _steps(
         chosen = _most_likely(engine, states)
 
 
-def _spread(
-    kept: dict[int, tuple[Tensor, Tensor]], ways: Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]], limit: int
-) -> dict[int, tuple[Tensor, Tensor]]:
-    """From keys and values a distinct token (G + N, K, D) to those of each question's own way (R, K, T, D)."""
+def _spread(kept: Mapping[int, KeyAndValue], ways: Sequence[NDArray[np.int64]], limit: int) -> dict[int, KeyAndValue]:
+    """From keys and values a seen token (G + N, K, D) to those of each question's own way (R, K, T, D)."""
     longest = max(len(way) for way in ways) + limit
     way = torch.from_numpy(np.stack([np.pad(way, (0, longest - len(way))) for way in ways]))
 

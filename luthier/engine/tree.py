@@ -7,12 +7,14 @@ Three rows `a b c d`, `a b c e` and `f g` become two nodes of leaves under a sha
 
 A token attends to the tokens on the way from its root to itself, so each hidden state is the one that the row would
 have had alone. Packing is the case without a shared node.
+
+What all rows stand on (a soft prompt, a prefix) is a node above all others: virtual tokens, numbered from below 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +38,10 @@ class Node:
 class Tree:
     """The distinct tokens of some rows, in depth-first order, and what is to be predicted from them.
 
-    `tokens`, `positions` (N): the tokens and their places in their rows. `nodes`: in depth-first order.
-    `paths`: for each row, in the order given, the index (into `tokens`) of each of its tokens.
+    `tokens`, `positions` (N): the tokens and their places in their rows. Virtual tokens count in both: V of them are
+    the tokens -V to -1 at the places 0 to V-1. `known` is V where their keys and values are given, else 0.
+    `nodes`: in depth-first order. `paths`: for each row, in the order given, the index (into `tokens`) of each of its
+    tokens, virtual ones too.
     `sources`, `targets`, `weights` (M): the prediction of token `targets[m]` from the hidden state at `sources[m]`,
     which counts `weights[m]` in the loss, the sum over the rows that share it.
     `predictions`: for each row, which of the M predictions are its own, and `shares` with which weight.
@@ -45,6 +49,7 @@ class Tree:
 
     tokens: NDArray[np.int64]
     positions: NDArray[np.int64]
+    known: int
     nodes: tuple[Node, ...]
     paths: tuple[NDArray[np.int64], ...]
     sources: NDArray[np.int64]
@@ -54,17 +59,22 @@ class Tree:
     shares: tuple[NDArray[np.float32], ...]
 
 
-def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
-    """The tree of some rows. Equal rows become one leaf; a beginning is shared where it saves `sharing_pays` tokens."""
+def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, virtual: int = 0, known: bool = False) -> Tree:
+    """The tree of some rows. Equal rows become one leaf; a beginning is shared where it saves `sharing_pays` tokens.
+
+    All stand on `virtual` virtual tokens; `known` says that the keys and values of those are given.
+    """
     order = sorted(range(len(rows)), key=lambda index: rows[index].tokens.tolist())
-    tokens: list[NDArray[np.int32]] = []
-    positions: list[NDArray[np.int64]] = []
-    nodes: list[Node] = []
-    paths: list[list[NDArray[np.int64]]] = [[] for _ in rows]
-    size = 0
+    root = np.arange(virtual)
+    tokens: list[NDArray[np.int64]] = [root - virtual]
+    positions: list[NDArray[np.int64]] = [root]
+    paths: list[list[NDArray[np.int64]]] = [[root] for _ in rows]
+    nodes = [Node(0, virtual, virtual)] if virtual else []
+    size = virtual
     # What is still to be placed, last first: rows (sorted, equal in their first `done` tokens) from token `done` on, or
     # the number of a node whose descendants are all placed.
-    waiting: list[tuple[list[int], int] | int] = [(branch, 0) for branch in reversed(_split(rows, order, 0))]
+    waiting: list[tuple[list[int], int] | int] = [*range(len(nodes))]
+    waiting.extend((branch, 0) for branch in reversed(_split(rows, order, 0)))
     while waiting:
         item = waiting.pop()
         if isinstance(item, int):
@@ -79,33 +89,27 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree
             waiting.extend((branch, done) for branch in reversed(branches))
             continue
         start, size = size, size + common - done
-        tokens.append(first[done:common])
-        positions.append(np.arange(done, common))
+        tokens.append(first[done:common].astype(np.int64))
+        positions.append(np.arange(virtual + done, virtual + common))
         for row in group:
             paths[row].append(np.arange(start, size))
         waiting.append(len(nodes))
         nodes.append(Node(start, size, size))
         waiting.extend((branch, common) for branch in reversed(branches) if len(rows[branch[0]].tokens) > common)
-    return _with_predictions(
-        rows,
-        np.concatenate(tokens).astype(np.int64),
-        np.concatenate(positions),
-        tuple(nodes),
-        tuple(np.concatenate(path) for path in paths),
+    whole = tuple(np.concatenate(path) for path in paths)
+    sources, targets, weights, predictions = _predictions(rows, [path[virtual:] for path in whole])
+    return Tree(
+        tokens=np.concatenate(tokens),
+        positions=np.concatenate(positions),
+        known=virtual if known else 0,
+        nodes=tuple(nodes),
+        paths=whole,
+        sources=sources,
+        targets=targets,
+        weights=weights,
+        predictions=predictions,
+        shares=tuple(row.weights[np.flatnonzero(row.weights)] for row in rows),
     )
-
-
-def on_virtual_tokens(rows: Sequence[Tokenized], length: int) -> list[Tokenized]:
-    """The rows with `length` virtual tokens before them, numbered -length to -1 and trained on in none.
-
-    On 2 of them the tokens 5, 6 become -2, -1, 5, 6.
-    """
-    virtual = np.arange(-length, 0, dtype=np.int32)
-    untrained = np.zeros(length, dtype=np.float32)
-    return [
-        replace(row, tokens=np.concatenate([virtual, row.tokens]), weights=np.concatenate([untrained, row.weights]))
-        for row in rows
-    ]
 
 
 def common_length(first: NDArray[np.int32], second: NDArray[np.int32], done: int = 0) -> int:
@@ -128,31 +132,19 @@ def _split(rows: Sequence[Tokenized], group: Sequence[int], at: int) -> list[lis
     return branches
 
 
-def _with_predictions(
-    rows: Sequence[Tokenized],
-    tokens: NDArray[np.int64],
-    positions: NDArray[np.int64],
-    nodes: tuple[Node, ...],
-    paths: tuple[NDArray[np.int64], ...],
-) -> Tree:
-    """Adds what is predicted: the distinct (source, target) pairs of all rows, with summed weights."""
+def _predictions(
+    rows: Sequence[Tokenized], paths: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], tuple[NDArray[np.int64], ...]]:
+    """What is predicted: the distinct (source, target) pairs of all rows with their summed weights, and each row's own.
+
+    `paths` leads through the row's own tokens only.
+    """
     trained = [np.flatnonzero(row.weights) for row in rows]
-    shares = tuple(row.weights[at] for row, at in zip(rows, trained, strict=True))
-    pairs = [
-        np.stack([path[at - 1], row.tokens[at].astype(np.int64)], axis=1)
-        for row, at, path in zip(rows, trained, paths, strict=True)
-    ]
-    distinct, which = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
-    weights = np.bincount(which.ravel(), weights=np.concatenate(shares), minlength=len(distinct)).astype(np.float32)
-    ends = np.cumsum([len(pair) for pair in pairs])[:-1]
-    return Tree(
-        tokens=tokens,
-        positions=positions,
-        nodes=nodes,
-        paths=paths,
-        sources=distinct[:, 0],
-        targets=distinct[:, 1],
-        weights=weights,
-        predictions=tuple(np.split(which.ravel(), ends)),
-        shares=shares,
-    )
+    sources = np.concatenate([path[at - 1] for path, at in zip(paths, trained, strict=True)])
+    targets = np.concatenate([row.tokens[at] for row, at in zip(rows, trained, strict=True)]).astype(np.int64)
+    shares = np.concatenate([row.weights[at] for row, at in zip(rows, trained, strict=True)])
+    vocabulary = int(targets.max(initial=0)) + 1
+    distinct, which = np.unique(sources * vocabulary + targets, return_inverse=True)
+    weights = np.bincount(which, weights=shares, minlength=len(distinct)).astype(np.float32)
+    ends = np.cumsum([len(at) for at in trained])[:-1]
+    return distinct // vocabulary, distinct % vocabulary, weights, tuple(np.split(which, ends))

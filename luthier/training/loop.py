@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from luthier.engine.forward import TOKENS_A_PASS, Engine, in_order, passes
+from luthier.engine.forward import Engine, in_order
+from luthier.engine.step import TOKENS_A_PASS, backward
 from luthier.errors import mistake
 from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
@@ -127,13 +128,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.engine.tuned.model.train()
-        loss, computed = 0.0, 0
-        for part in passes(batch, self.plan.tokens_a_pass):
-            tree = self.engine.lay_out([batch[index] for index in part])
-            summed = self.engine.loss(tree)
-            (summed / trained).backward()
-            loss += summed.item()
-            computed += len(tree.tokens)
+        computed = backward(self.engine, batch, trained, self.plan.tokens_a_pass)
+        loss = computed.loss
         most = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), most).item()
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -155,7 +151,7 @@ class Training:
             grad_norm=norm,
             trained_tokens=trained,
             row_tokens=sum(len(row.tokens) for row in batch),
-            computed_tokens=computed,
+            computed_tokens=computed.tokens,
             seconds=seconds,
             memory_bytes=peak_memory_bytes(),
         )

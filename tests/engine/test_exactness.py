@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from luthier.engine import attention
-from luthier.engine.forward import Engine, passes
+from luthier.engine.forward import Engine
 from luthier.engine.loss import Head, losses, summed_loss
+from luthier.engine.parts import in_leaves
+from luthier.engine.ranges import attend, attend_masked, plan
+from luthier.engine.step import backward_over_tree
 from luthier.engine.tree import lay_out
 from luthier.flow import Place, Tokenized, Tuned
+from luthier.methods import lora
 
 
 def small_llama(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -71,48 +75,58 @@ def distance(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> 
     return max(float((ours[name] - theirs[name]).norm() / theirs[name].norm()) for name in ours)
 
 
+def full(seed: int) -> Tuned:
+    model = small_llama(seed)
+    return Tuned(model, None, dict(model.named_parameters()))
+
+
+def lora_on_queries_and_values(seed: int) -> Tuned:
+    """LoRA whose second matrix is not 0 any more, so that every trained weight has a gradient."""
+    tuned = lora.attach(small_llama(seed), lora.Settings(r=4, alpha=8, dropout=0.0), seed)
+    with torch.no_grad():
+        for name, parameter in tuned.trainable.items():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.1)
+    return tuned
+
+
+@pytest.mark.parametrize("method", [full, lora_on_queries_and_values])
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("sharing_pays", [0, 24])
-def test_a_tree_equals_its_rows_one_by_one_in_loss_and_every_gradient(seed: int, sharing_pays: int) -> None:
-    model, rows = small_llama(seed), random_rows(seed)
-    reference = sum((alone(model, row) for row in rows), torch.zeros(()))
-    reference.backward()
-    expected = gradients(model)
-    tree = lay_out(rows, sharing_pays)
-    assert len(tree.tokens) < sum(len(row.tokens) for row in rows)
-    loss = engine(model).loss(tree)
-    loss.backward()
-    assert loss.item() == pytest.approx(reference.item(), rel=1e-6)
-    assert distance(gradients(model), expected) < 1e-5
+@pytest.mark.parametrize("tokens_a_pass", [25, 60, 1024])
+def test_a_tree_in_passes_of_any_size_equals_its_rows_one_by_one_in_loss_and_every_gradient(
+    method: Callable[[int], Tuned], seed: int, sharing_pays: int, tokens_a_pass: int
+) -> None:
+    tuned, rows = method(seed), random_rows(seed)
+    reference = sum((alone(tuned.model, row) for row in rows), torch.zeros(()))
+    (reference / 7).backward()
+    expected = gradients(tuned.model)
+    assert expected.keys() == tuned.trainable.keys()
+    engine = Engine(tuned)
+    tree = engine.lay_out(rows, sharing_pays)
+    layout = in_leaves(tree, tokens_a_pass)
+    assert (len(layout.leaves) > 2 and layout.trunk is not None) == (tokens_a_pass < 1024)
+    computed = backward_over_tree(engine, tree, 7, tokens_a_pass)
+    assert computed.loss == pytest.approx(reference.item(), rel=1e-6)
+    assert computed.tokens == len(tree.tokens) < sum(len(row.tokens) for row in rows)
+    assert distance(gradients(tuned.model), expected) < 1e-5
 
 
-def test_passes_of_any_size_add_up_to_one_pass() -> None:
-    model, rows = small_llama(), random_rows(1)
-    engine(model).loss(lay_out(rows)).backward()
-    expected = gradients(model)
-    parts = passes(rows, 60)
-    assert len(parts) > 2
-    for part in parts:
-        engine(model).loss(lay_out([rows[index] for index in part])).backward()
-    assert distance(gradients(model), expected) < 1e-5
-
-
-@pytest.mark.parametrize("given", [0, 7])
-def test_attention_range_by_range_equals_one_masked_call(given: int) -> None:
-    tree = lay_out(random_rows(2))
-    plan = attention.plan(tree, torch.device("cpu"), given)
-    assert len(plan.reaches) > bool(given)
+@pytest.mark.parametrize("known", [False, True])
+def test_attention_range_by_range_equals_one_masked_call(known: bool) -> None:
+    tree = lay_out(random_rows(2), 24, 7, known)
+    (part,) = in_leaves(tree, 10**6).leaves
+    made = plan(part, torch.device("cpu"))
+    assert made.given == 7 * known
+    assert len(made.reaches) > 1
     torch.manual_seed(0)
-    sizes = (plan.size, 4), (given + plan.size, 2), (given + plan.size, 2)
-    parts = [torch.randn(size, heads, 8, dtype=torch.float64, requires_grad=True) for size, heads in sizes]
-    weights = torch.randn(plan.size, 4, 8, dtype=torch.float64)
-    query, key, value = (part.transpose(0, 1)[None] for part in parts)
-    ours = attention.TreeAttention(plan, [(parts[1][:given], parts[2][:given])] if given else []).attend(
-        query, key[:, :, given:], value[:, :, given:], 0.3, 0
-    )[0]
-    ours_gradients = torch.autograd.grad((ours * weights).sum(), parts)
-    reference = attention.attend_masked(parts[0], parts[1], parts[2], plan, 0.3)
-    expected = torch.autograd.grad((reference * weights).sum(), parts)
+    sizes = (made.size, 4), (made.given + made.size, 2), (made.given + made.size, 2)
+    query, key, value = [torch.randn(size, heads, 8, dtype=torch.float64, requires_grad=True) for size, heads in sizes]
+    weights = torch.randn(made.size, 4, 8, dtype=torch.float64)
+    ours = attend(query, key, value, made, 0.3)
+    ours_gradients = torch.autograd.grad((ours * weights).sum(), (query, key, value))
+    reference = attend_masked(query, key, value, made, 0.3)
+    expected = torch.autograd.grad((reference * weights).sum(), (query, key, value))
     torch.testing.assert_close(ours, reference, rtol=0, atol=1e-12)
     for one, other in zip(ours_gradients, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
@@ -138,9 +152,10 @@ def test_the_loss_in_pieces_equals_cross_entropy(trained_head: bool, monkeypatch
     torch.testing.assert_close(losses(hidden, head, targets)[0], each.detach())
 
 
-def test_scores_are_each_row_alone_and_count_its_right_tokens() -> None:
+@pytest.mark.parametrize("tokens_a_pass", [20, 80, 4096])
+def test_scores_are_each_row_alone_and_count_its_right_tokens(tokens_a_pass: int) -> None:
     model, rows = small_llama(), random_rows(3)
-    scores = dict(engine(model).scores(rows, tokens_a_pass=80))
+    scores = dict(engine(model).scores(rows, tokens_a_pass))
     for index, row in enumerate(rows):
         assert scores[index].loss == pytest.approx(alone(model, row).item(), rel=1e-5)
         assert scores[index].tokens == row.trained_tokens

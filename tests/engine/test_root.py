@@ -12,6 +12,7 @@ from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_mode
 
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers, grow
+from luthier.engine.step import backward, backward_over_tree
 from luthier.flow import Place, Question, Root, Tokenized, Tuned
 from tests.engine.test_exactness import random_rows, small_llama
 
@@ -67,23 +68,24 @@ def logits_in_peft(theirs: Any, row: Tokenized) -> torch.Tensor:
 @pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("kind", ["prompt", "prefix"])
 @pytest.mark.parametrize("sharing_pays", [0, 24, 10**6])
+@pytest.mark.parametrize("tokens_a_pass", [50, 1024])
 def test_a_tree_on_a_root_equals_peft_row_by_row_in_logits_and_in_the_root_s_gradient(
-    family: str, kind: str, sharing_pays: int
+    family: str, kind: str, sharing_pays: int, tokens_a_pass: int
 ) -> None:
     model, rows = MODELS[family]().double(), random_rows(0)
     theirs, weight = in_peft(kind, model)
     ours = weight.detach().clone().requires_grad_()
     engine = Engine(rooted(kind, model, ours))
 
-    tree = engine.lay_out(rows, sharing_pays)
-    logits = engine.head.logits(engine.states(tree))
-    for row, path in zip(rows, tree.paths, strict=True):
+    for row in rows:
         expected = logits_in_peft(theirs, row)
-        own = logits.detach()[torch.from_numpy(path[-len(row.tokens) :])]
+        own = engine.logits(row, len(row.tokens))
         assert float((own - expected.detach()).abs().max() / expected.detach().abs().max()) < 1e-6
         likely = expected[:-1].log_softmax(-1).gather(1, torch.from_numpy(row.tokens[1:].astype(np.int64))[:, None])
         (-(likely[:, 0] * torch.from_numpy(row.weights[1:])).sum()).backward()
-    engine.loss(tree).backward()
+    computed = backward_over_tree(engine, engine.lay_out(rows, sharing_pays), 1, tokens_a_pass)
+    alone = sum(len(row.tokens) for row in rows) + LENGTH * (kind == "prompt")
+    assert computed.tokens < alone
     assert ours.grad is not None
     assert weight.grad is not None
     assert float((ours.grad - weight.grad).norm() / weight.grad.norm()) < 1e-6
@@ -99,7 +101,7 @@ def test_a_float32_root_serves_a_model_of_any_type(kind: str, dtype: torch.dtype
     engine = Engine(rooted(kind, model.to(dtype), ours))
     rounded = dict(engine.scores(rows))
     assert all(rounded[index].loss == pytest.approx(exact[index].loss, rel=0.05) for index in exact)
-    engine.loss(engine.lay_out(rows)).backward()
+    backward(engine, rows, 1, 50)
     assert ours.grad is not None
     assert ours.grad.dtype == torch.float32
     assert ours.grad.abs().sum() > 0

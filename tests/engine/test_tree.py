@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.engine.forward import in_order, passes
+from luthier.engine.forward import in_order
 from luthier.engine.tree import lay_out
 from luthier.flow import Place, Progress, Tokenized, result_of
 
@@ -52,6 +52,15 @@ def test_a_chain_of_a_thousand_rows_that_begin_each_other_is_laid_out() -> None:
     assert len(lay_out(rows, sharing_pays=0).tokens) == 1299
 
 
+def test_virtual_tokens_are_one_node_above_all_rows_and_move_their_positions() -> None:
+    tree = lay_out([row([5, 6]), row([5, 7])], sharing_pays=2, virtual=2)
+    assert tree.tokens.tolist() == [-2, -1, 5, 6, 5, 7]
+    assert tree.positions.tolist() == [0, 1, 2, 3, 2, 3]
+    assert [(node.start, node.end, node.last) for node in tree.nodes] == [(0, 2, 6), (2, 4, 4), (4, 6, 6)]
+    assert [path.tolist() for path in tree.paths] == [[0, 1, 2, 3], [0, 1, 4, 5]]
+    assert list(zip(tree.sources.tolist(), tree.targets.tolist(), strict=True)) == [(2, 6), (4, 7)]
+
+
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=9), min_size=1, max_size=8)
 
 
@@ -74,16 +83,6 @@ def test_each_row_reads_back_along_its_path_and_keeps_its_weight(tokens: list[li
 def test_with_all_sharing_each_distinct_beginning_stands_once(tokens: list[list[int]]) -> None:
     distinct = {tuple(one[: end + 1]) for one in tokens for end in range(len(one))}
     assert len(lay_out([row(one) for one in tokens], sharing_pays=0).tokens) == len(distinct)
-
-
-@given(ROWS, st.integers(2, 30))
-def test_passes_hold_each_row_once_and_keep_to_their_size(tokens: list[list[int]], most: int) -> None:
-    rows = [row(one) for one in tokens]
-    parts = passes(rows, most)
-    assert sorted(index for part in parts for index in part) == list(range(len(rows)))
-    for part in parts:
-        tree = lay_out([rows[index] for index in part], sharing_pays=0)
-        assert len(part) == 1 or len(tree.tokens) <= most
 
 
 def test_what_comes_as_passes_finish_is_put_in_the_order_of_the_rows() -> None:

@@ -1,0 +1,93 @@
+"""The gradients of one optimizer step, over passes as small as memory wants, with each distinct token computed once.
+
+Tokens that several passes need, the trunk, go through the model first. Each pass looks at their kept keys and values
+and leaves a gradient there; when all passes are done, one backward pass takes the summed gradients, and those of the
+trunk's own predictions, through the trunk. A prefix is a trunk that was given: its gradients go into whatever made it.
+
+The layout is a function of the rows and `tokens_a_pass` alone. Dropout draws one mask for a token that rows share,
+which is a draw from the same distribution as one mask a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from luthier.engine.attention import Attention, KeyAndValue
+from luthier.engine.forward import Engine
+from luthier.engine.loss import summed_loss
+from luthier.engine.parts import Part, in_leaves
+from luthier.engine.tree import Tree
+from luthier.flow import Tokenized
+
+TOKENS_A_PASS = 1024
+"""Distinct tokens of its own that a pass of training takes, unless one row alone is longer (docs/log.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """`loss` is summed over the rows' trained tokens (nats); `tokens` went through the model."""
+
+    loss: float
+    tokens: int
+
+
+def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int = TOKENS_A_PASS) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
+    return backward_over_tree(engine, engine.lay_out(rows), divisor, tokens_a_pass)
+
+
+def backward_over_tree(engine: Engine, tree: Tree, divisor: float, tokens_a_pass: int) -> Computed:
+    """The same for a tree of rows."""
+    layout = in_leaves(tree, tokens_a_pass)
+    above, above_tokens = engine.root(), np.arange(tree.known)
+    loss, trunk_loss = 0.0, None
+    if layout.trunk is not None:
+        attention = engine.attention(layout.trunk, above, keeps=slice(None))
+        trunk_loss = _loss(engine, tree, layout.trunk, attention)
+        loss += trunk_loss.item()
+        above, above_tokens = attention.kept, np.concatenate([layout.trunk.given, layout.trunk.own])
+    shared = {layer: (_collecting(key), _collecting(value)) for layer, (key, value) in above.items()}
+    for part in layout.leaves:
+        attention = engine.attention(part, shared, chosen=np.searchsorted(above_tokens, part.given))
+        part_loss = _loss(engine, tree, part, attention)
+        (part_loss / divisor).backward()
+        loss += part_loss.item()
+    _backward_above(above, shared, None if trunk_loss is None else trunk_loss / divisor)
+    return Computed(loss, layout.computed_tokens)
+
+
+def _loss(engine: Engine, tree: Tree, part: Part, attention: Attention) -> Tensor:
+    """The summed loss of a part's predictions."""
+    states = engine.states(tree, part, attention)
+    sources, targets = engine.predictions(tree, part)
+    weights = torch.from_numpy(tree.weights[part.predictions]).to(engine.device)
+    return summed_loss(states.index_select(0, sources), engine.head, targets, weights)
+
+
+def _collecting(kept: Tensor) -> Tensor:
+    """The same values, where gradients of passes add up in float32 at least; no gradient where `kept` wants none."""
+    values = kept.detach().to(torch.promote_types(kept.dtype, torch.float32))
+    return values.requires_grad_(kept.requires_grad)
+
+
+def _backward_above(
+    above: Mapping[int, KeyAndValue], shared: Mapping[int, KeyAndValue], trunk_loss: Tensor | None
+) -> None:
+    """One backward pass through all that passes have looked at."""
+    roots: list[Tensor] = []
+    gradients: list[Tensor | None] = []
+    if trunk_loss is not None and trunk_loss.requires_grad:
+        roots.append(trunk_loss)
+        gradients.append(None)
+    for layer, kept in above.items():
+        for whole, leaf in zip(kept, shared[layer], strict=True):
+            if leaf.grad is not None:
+                roots.append(whole)
+                gradients.append(leaf.grad.to(whole.dtype))
+    if roots:
+        torch.autograd.backward(roots, gradients)
