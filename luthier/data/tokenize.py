@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from luthier.data.render import TrainOn, added_marks, render, token_number
 from luthier.data.templates import RenderError, Template, send, special_marks
+from luthier.data.words import words_of
 from luthier.errors import mistake
 from luthier.flow import Conversation, Marked, Message, Place, Problem, Question, Rendered, Tokenized, Turn
 
@@ -241,7 +242,7 @@ def _in_pieces(
         turns = [turn for row in batch for turn in row.turns]
         prompts = _ids([turn.prompt for turn in turns], tokenizer)
         answers = _answer_ids(turns, prompts, tokenizer)
-        joins, texts = _joins(tokenizer), _texts(answers, tokenizer)
+        joins, texts = _joins(tokenizer), words_of(tokenizer).texts(answers)
         reads = [joins and text == turn.answer for text, turn in zip(texts, turns, strict=True)]
         pieces = map(_Pieces, turns, prompts, answers, reads)
         for row in batch:
@@ -347,10 +348,10 @@ def _ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[
     """
     marks = _splitting(tokenizer)
     if marks is None:
-        return _whole_ids(texts, tokenizer)
+        return words_of(tokenizer).ids(texts)
     cut = [_cut_before(marks, text) for text in texts]
     pieces = list(dict.fromkeys(piece for found in cut for piece in found))
-    known = dict(zip(pieces, _whole_ids(pieces, tokenizer), strict=True))
+    known = dict(zip(pieces, words_of(tokenizer).ids(pieces), strict=True))
     return [[token for piece in found for token in known[piece]] for found in cut]
 
 
@@ -365,22 +366,10 @@ def _splitting(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
     if not tokenizer.is_fast:
         return None
     added = tokenizer.added_tokens_decoder.values()
-    if not added or any(token.lstrip or token.single_word or token.normalized for token in added):
+    normalizes = tokenizer.backend_tokenizer.normalizer is not None
+    if not added or any(token.lstrip or token.single_word or (token.normalized and normalizes) for token in added):
         return None
     return added_marks(tokenizer)
-
-
-def _whole_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    if not texts:
-        return []
-    if tokenizer.is_fast:
-        # The tokenizer without transformers' wrapping, which takes as long again for short texts.
-        backend = tokenizer.backend_tokenizer
-        backend.no_truncation()
-        backend.no_padding()
-        return [encoding.ids for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
-    # verbose=False: a text longer than the model's context is counted and said by `fit`.
-    return list(tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _answer_ids(
@@ -404,13 +393,6 @@ def _answer_ids(
     ]
 
 
-def _texts(ids: Sequence[list[int]], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """What each list of tokens reads as, marks included."""
-    if tokenizer.is_fast:
-        return list(tokenizer.backend_tokenizer.decode_batch(list(ids), skip_special_tokens=False))
-    return list(tokenizer.batch_decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-
 @lru_cache(maxsize=16)
 def _joins(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether tokens read the same behind any others, as bytes do: then an answer can be read by itself."""
@@ -422,7 +404,7 @@ def _joins(tokenizer: PreTrainedTokenizerBase) -> bool:
 def _lost(piece: _Pieces, tokenizer: PreTrainedTokenizerBase) -> str:
     """The letters of an answer for which the vocabulary has no tokens: it leaves them out without a word, or writes
     one mark for them all. SmolLM2's lacks 21 of the 256 bytes, and with them some rare letters."""
-    answer, text = piece.turn.answer, _texts([piece.answer], tokenizer)[0]
+    answer, text = piece.turn.answer, words_of(tokenizer).texts([piece.answer])[0]
     if text == answer:
         return ""
     return "".join(sorted(set(normalize("NFKC", answer)) - set(normalize("NFKC", text)) - {" "}))
@@ -436,7 +418,7 @@ def _unwritable(place: Place, letters: str) -> Problem:
 @lru_cache(maxsize=16)
 def _lead(tokenizer: PreTrainedTokenizerBase) -> str:
     """A line break for tokenizers that put a space before a text's first word (SentencePiece's), else nothing."""
-    letter, lead, both = _whole_ids(["a", "\n", "\na"], tokenizer)
+    letter, lead, both = words_of(tokenizer).ids(["a", "\n", "\na"])
     return "" if both == lead + letter else "\n"
 
 

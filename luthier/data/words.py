@@ -68,17 +68,19 @@ class Words:
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of each row of tokens, marks included."""
         if self.bytes is None:
-            return [self._text(ids) for ids in rows]
+            return self._read(rows)
         table, made = self.bytes, []
         for ids in rows:
             try:
                 made.append(b"".join([table[token] for token in ids]).decode())
             except (UnicodeDecodeError, KeyError):
-                made.append(self._text(ids))
+                made += self._read([ids])
         return made
 
-    def _text(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+    def _read(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        if self.tokenizer.is_fast:
+            return list(self.tokenizer.backend_tokenizer.decode_batch(list(rows), skip_special_tokens=False))
+        return list(self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _asked(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
