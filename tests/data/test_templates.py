@@ -320,6 +320,8 @@ def test_beginnings_from_one_rendering_are_those_of_many(text: str, tokenizer: A
         "{% for m in messages %}{{ loop.last }}{% endfor %}",
         "{% for m in messages %}{{ messages | length }}{% endfor %}",
         "{% for m in messages %}{{ messages[-1].content }}{% endfor %}",
+        "{% for m in messages %}{{ messages[1].content }}{% endfor %}",
+        "{% for m in messages %}{{ messages[loop.index].content }}{% endfor %}",
         "{% for m in messages %}{{ m.content }}{% endfor %}{{ messages[-1].role }}",
         "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}",
         "{% for m in messages %}{{ add_generation_prompt }}{% endfor %}",
