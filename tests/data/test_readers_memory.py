@@ -171,7 +171,7 @@ def test_a_row_that_is_too_long_is_a_problem_that_names_its_line_and_costs_no_ot
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.json.gz"])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_2_gigabytes_on_a_single_line_or_many_are_read_in_20_megabytes(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, FORMATS[name](2_500_000))
     rows, memory, problems = measured(tmp_path / name)
@@ -180,7 +180,7 @@ def test_2_gigabytes_on_a_single_line_or_many_are_read_in_20_megabytes(tmp_path:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz", "a.csv", "a.txt.zst"])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl.gz"])
 def test_a_row_of_2_gigabytes_is_not_held(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, much(name, 2048))
     rows, memory, problems = measured(tmp_path / name)
