@@ -272,7 +272,7 @@ def test_the_row_that_the_cut_goes_through_is_never_given(
     content = packed("".join(["text\n", *lines] if ending == "csv" else lines).encode())
     for share in (30, 60, 90, 99):
         (tmp_path / f"a.{ending}.zst").write_bytes(content[: len(content) * share // 100])
-        found = []
+        found: list[str] = []
         rows_of_it = read(tmp_path / f"a.{ending}.zst")
         with pytest.raises(UserError, match="cut"):
             found.extend(row.values["text"] for row in rows_of_it if isinstance(row, Record))
