@@ -40,7 +40,7 @@ def parse(lines: bytes, name: str, first_line: int) -> Iterator[Record | Problem
     for number, line in enumerate(lines.split(b"\n"), first_line):
         try:
             values = decode(line)
-        except (ValueError, RecursionError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             if not line or line.isspace():
                 continue
             values = _read_slowly(line, name, number)
