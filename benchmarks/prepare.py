@@ -56,7 +56,7 @@ def run_read(path: Path) -> dict[str, Any]:
 
     sources, _ = look([(path, 1.0)])
     started = time.perf_counter()
-    rows = sum(count for _, count in each_block([path], kept) if isinstance(count, int))
+    rows = sum(count for *_, count in each_block([path], kept) if isinstance(count, int))
     return {"rows": rows, "seconds": time.perf_counter() - started}
 
 

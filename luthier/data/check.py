@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
@@ -18,7 +18,7 @@ from luthier.data.account import Account, Tally
 from luthier.data.columns import check_ours, check_theirs, renamed
 from luthier.data.detect import FORMS, Detection, detect, forms, refuse
 from luthier.data.llama_factory import described
-from luthier.data.parallel import each_block
+from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, read
 from luthier.data.split import content_hash, sample
 from luthier.errors import Mistake, UserError, mistake
@@ -132,7 +132,7 @@ def load_rows(
     sources, mistakes = look(paths, format, columns)
     gathered = Gathered(sources, mistakes)
     conversations: list[Conversation] = []
-    for number, found in each_block(
+    for number, _, found in each_block(
         [source.path for source in sources], lambda number, block: check_block(block, sources[number]), processes=1
     ):
         if isinstance(found, UserError):
@@ -219,6 +219,24 @@ class Gathered:
     @property
     def forms(self) -> dict[str, Detection]:
         return {source.name: source.detection for source in self.sources if source.detection}
+
+    def checked(self) -> Iterator[tuple[int, int]]:
+        """Checks the rows of all files without keeping them, on every core: the rows so far, of how many (about)."""
+        paths = [source.path for source in self.sources]
+        before, rows = bytes_of(paths), 0
+
+        def work(number: int, block: Block) -> Checked:
+            checked = check_block(block, self.sources[number])
+            checked.conversations.clear()
+            return checked
+
+        for number, end, found in each_block(paths, work):
+            if isinstance(found, UserError):
+                self.mistakes += found.mistakes
+            else:
+                self.add(number, found)
+                rows += sum(count for _, _, count in found.counts)
+                yield rows, round(rows * before[-1] / (before[number] + end))
 
     def add(self, number: int, found: Checked) -> None:
         """Adds a block of the file of that number."""

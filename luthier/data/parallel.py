@@ -13,6 +13,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,14 +30,14 @@ FEW_BYTES = 4 << 20
 
 def each_block(
     paths: Sequence[Path], work: Work[Result], processes: int | None = None
-) -> Iterator[tuple[int, Result | UserError]]:
-    """What `work(number of the file, block)` gives for each block, in order, with the file's number.
+) -> Iterator[tuple[int, int, Result | UserError]]:
+    """For each block, in order: the number of its file, its `end` there, and what `work(number, block)` gives.
 
     What is wrong with a whole file comes as a `UserError`, and the next file follows; one that `work` raises is raised.
     `processes` is by default 1 for few bytes and else the number of cores; results travel, so they should be small.
     """
     if processes is None:
-        processes = 1 if sum(path.stat().st_size for path in paths if path.is_file()) < FEW_BYTES else cores()
+        processes = 1 if bytes_of(paths)[-1] < FEW_BYTES else cores()
     if processes == 1:
         yield from _here(paths, work)
         return
@@ -47,6 +48,11 @@ def each_block(
             raise mistake("the file changed while it was read", str(path), "wait until it is written, then start again")
 
 
+def bytes_of(paths: Sequence[Path]) -> list[int]:
+    """The bytes of all files before each, and of all in the end: for files of 5 and 7 bytes [0, 5, 12]."""
+    return [0, *accumulate(size for size, _ in _states(paths))]
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0))
@@ -54,7 +60,7 @@ def cores() -> int:
 
 def _here(
     paths: Sequence[Path], work: Work[Result], share: int = 0, shares: int = 1
-) -> Iterator[tuple[int, Result | UserError]]:
+) -> Iterator[tuple[int, int, Result | UserError]]:
     """Works on the blocks whose number is `share` modulo `shares`; faults of whole files count for the first share."""
     count = 0
     for number, path in enumerate(paths):
@@ -64,16 +70,18 @@ def _here(
                 block = next(whole, None)
             except UserError as error:
                 if share == 0:
-                    yield number, error
+                    yield number, 0, error
                 break
             if block is None:
                 break
             if count % shares == share:
-                yield number, work(number, block)
+                yield number, block.end, work(number, block)
             count += 1
 
 
-def _elsewhere(paths: Sequence[Path], work: Work[Result], processes: int) -> Iterator[tuple[int, Result | UserError]]:
+def _elsewhere(
+    paths: Sequence[Path], work: Work[Result], processes: int
+) -> Iterator[tuple[int, int, Result | UserError]]:
     # Forked, because `work` and the tokenizer in it are here already, and a program that calls us needs no guard.
     context = multiprocessing.get_context("fork")
     pipes, workers = [], []
@@ -96,7 +104,7 @@ def _elsewhere(paths: Sequence[Path], work: Work[Result], processes: int) -> Ite
             worker.join()
 
 
-def _in_turn(pipes: Sequence[Connection]) -> Iterator[tuple[int, Result | UserError]]:
+def _in_turn(pipes: Sequence[Connection]) -> Iterator[tuple[int, int, Result | UserError]]:
     """One block's result from each worker in turn, and the errors between them, until each says that it has no more."""
     working = list(pipes)
     while working:
@@ -107,7 +115,7 @@ def _in_turn(pipes: Sequence[Connection]) -> Iterator[tuple[int, Result | UserEr
                     working.remove(pipe)
                     break
                 yield told
-                if not isinstance(told[1], UserError):
+                if not isinstance(told[2], UserError):
                     break
 
 

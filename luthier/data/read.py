@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from hashlib import blake2b
 from io import BufferedReader
@@ -33,6 +33,7 @@ class LineBlock:
     name: str
     first_line: int
     lines: bytes
+    end: int = 0
 
     def rows(self) -> Iterator[Record | Problem]:
         """A `Record` or a `Problem` for every line that is not blank, with its true place."""
@@ -52,6 +53,7 @@ class RowBlock:
 
     parsed: tuple[Record | Problem, ...]
     hash: bytes
+    end: int = 0
 
     @property
     def first_line(self) -> int:
@@ -67,7 +69,9 @@ class RowBlock:
 
 
 Block = LineBlock | RowBlock
-"""A frozen run of whole rows of a file, one after the other: `first_line`, `rows()`, `digest()`. It can be pickled."""
+"""A frozen run of whole rows of a file, one after the other: `first_line`, `rows()`, `digest()`. It can be pickled.
+
+`end` is how many bytes of the file on disk were read when it was whole: how far work has come."""
 
 
 def read(path: Path) -> Iterator[Record | Problem]:
@@ -97,7 +101,7 @@ def blocks(path: Path) -> Iterator[Block]:
         with path.open("rb") as file:
             for block in _blocks(file, name, path.name):
                 empty = False
-                yield block
+                yield replace(block, end=file.tell())
     except OSError as error:
         reason = error.strerror or str(error)
         raise mistake(f"cannot be read: {reason}", name, "check the file and its permissions") from error

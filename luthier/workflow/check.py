@@ -9,12 +9,12 @@ from pathlib import Path
 from luthier import plugins
 from luthier.data import llama_factory
 from luthier.data.account import Account
-from luthier.data.check import load_rows, look
+from luthier.data.check import Gathered, Problems, look
 from luthier.data.convert import Converted, convert
 from luthier.data.detect import FORMS, Detection
 from luthier.data.tokenize import shown
 from luthier.errors import mistake
-from luthier.flow import Event, Marked, Note, Problem
+from luthier.flow import Event, Marked, Note, Progress
 from luthier.report.numbers import count
 from luthier.runs.whole import to_disk
 from luthier.settings.loading import is_rows_file
@@ -30,7 +30,7 @@ class Checked:
     read: int
     kept: int
     dropped: Mapping[str, int]
-    problems: tuple[Problem, ...]
+    problems: Problems
     mask: tuple[Marked, ...]
     account: Account
     written: Converted | None = None
@@ -65,9 +65,7 @@ def check(
     if write is not None:
         return (yield from _written(files, Path(write), format))
     if of_rows:
-        rows = load_rows([(file, 1.0) for file in files], bad_rows="drop")
-        yield from _forms(rows.forms)
-        return _checked(rows.account, rows.problems, ())
+        return (yield from _rows_checked(files))
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
@@ -77,7 +75,16 @@ def check(
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
     masks = tuple(shown(row, named.tokenizer) for row in prepared.train[:mask])
-    return _checked(prepared.account, prepared.problems.listed, masks)
+    return _checked(prepared.account, prepared.problems, masks)
+
+
+def _rows_checked(files: Sequence[str]) -> Generator[Event, None, Checked]:
+    sources, mistakes = look([(file, 1.0) for file in files])
+    yield from _forms({source.name: source.detection for source in sources if source.detection})
+    gathered = Gathered(sources, mistakes)
+    for rows, of in gathered.checked():
+        yield Progress("checking rows", rows, of)
+    return _checked(gathered.finish("drop"), gathered.problems, ())
 
 
 def _written(files: Sequence[str], path: Path, format: str | None) -> Generator[Event, None, Checked]:
@@ -89,7 +96,7 @@ def _written(files: Sequence[str], path: Path, format: str | None) -> Generator[
         done = convert(sources, mistakes, path, format)
     beside = f", {done.account.total.read - done.rows:,} left out in {done.quarantine}" if done.quarantine else ""
     yield Note("file", f"{count(done.rows, f'{done.form} row')} written into {path}{beside}")
-    return replace(_checked(done.account, done.problems.listed, ()), written=done)
+    return replace(_checked(done.account, done.problems, ()), written=done)
 
 
 def _forms(forms: Mapping[str, Detection]) -> Generator[Event, None, None]:
@@ -112,6 +119,6 @@ def _expanded(files: Sequence[str]) -> Generator[Event, None, list[str]]:
     return expanded
 
 
-def _checked(account: Account, problems: Sequence[Problem], mask: tuple[Marked, ...]) -> Checked:
+def _checked(account: Account, problems: Problems, mask: tuple[Marked, ...]) -> Checked:
     total = account.total
-    return Checked(total.read, total.kept, dict(total.dropped), tuple(problems), mask, account)
+    return Checked(total.read, total.kept, dict(total.dropped), problems, mask, account)

@@ -45,7 +45,7 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
     asked = []
     for row in rows:
         assert isinstance(row, Conversation)
-        text, tokens = prompt_tokens(row.messages, opened.template, opened.tokenizer)
+        text, tokens = prompt_tokens(row.messages, opened.template, opened.tokenizer, row.tools)
         asked.append(Question(tokens, text, "", row.place, row.category))
     engine = opened.tuned(opened.open_base())
     found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, LIMIT)

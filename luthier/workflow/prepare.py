@@ -16,7 +16,7 @@ import numpy as np
 from luthier.data import templates
 from luthier.data.account import Account
 from luthier.data.check import SHOWN, Gathered, Problems, Source, listed, look
-from luthier.data.parallel import each_block
+from luthier.data.parallel import bytes_of, each_block
 from luthier.data.prepared import Fit, Fitted, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
 from luthier.data.render import stop_tokens
 from luthier.data.split import hold_back, overlap, sample
@@ -185,10 +185,11 @@ def _tokenized(gathered: Gathered, recipe: Recipe) -> Generator[Event, None, Tab
     folder = yield from _kept_in()
     shards: list[tuple[int, Path]] = []
     rows = 0
+    paths = [source.path for source in sources]
+    bytes_before = bytes_of(paths)
     recipe.fingerprint  # noqa: B018 - worked out once, before other processes need it
-    for number, found in each_block(
-        [source.path for source in sources],
-        lambda number, block: prepare_block(block, sources[number], recipe, folder),
+    for number, end, found in each_block(
+        paths, lambda number, block: prepare_block(block, sources[number], recipe, folder)
     ):
         if isinstance(found, UserError):
             gathered.mistakes += found.mistakes
@@ -196,7 +197,7 @@ def _tokenized(gathered: Gathered, recipe: Recipe) -> Generator[Event, None, Tab
         gathered.add(number, found.checked)
         shards.append((number, found.path))
         rows += sum(count for _, _, count in found.checked.counts)
-        yield Progress("preparing rows", rows, rows)
+        yield Progress("preparing rows", rows, round(rows * bytes_before[-1] / (bytes_before[number] + end)))
     sweep(folder, [path for _, path in shards])
     return Table([source.name for source in sources], shards)
 

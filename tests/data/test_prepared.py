@@ -51,7 +51,7 @@ def prepared(paths: list[Path], recipe: Recipe, folder: Path, processes: int | N
     sources, mistakes = look([(path, 1.0) for path in paths])
     assert not mistakes
     shards, numbered = [], []
-    for number, found in each_block(
+    for number, _, found in each_block(
         paths, lambda number, block: prepare_block(block, sources[number], recipe, folder), processes
     ):
         assert isinstance(found, Shard)
@@ -236,10 +236,10 @@ def test_a_file_that_breaks_off_is_one_error_beside_the_rows_before_it(tmp_path:
     broken.write_text("[" + ",\n".join([row] * 500) + ",\n{oops", encoding="utf-8")
     for processes in (1, 3):
         found = list(each_block([broken, fine], lambda number, block: len(list(block.rows())), processes))
-        errors = [error for _, error in found if isinstance(error, UserError)]
+        errors = [error for *_, error in found if isinstance(error, UserError)]
         assert [error.mistakes[0].where for error in errors] == [f"{broken}:501"]
-        assert sum(count for number, count in found if number == 0 and isinstance(count, int)) == 500
-        assert sum(count for number, count in found if number == 1 and isinstance(count, int)) == 20
+        assert sum(count for number, _, count in found if number == 0 and isinstance(count, int)) == 500
+        assert sum(count for number, _, count in found if number == 1 and isinstance(count, int)) == 20
 
 
 def test_a_fault_in_a_worker_is_told_with_its_traceback(two_files: list[Path]) -> None:

@@ -49,8 +49,9 @@ def check(
 
         work = check(files, mask=mask, data=data, overrides=overrides or (), write=write, format=format)
         checked = result_of(work, listen)
-        bad = any(problem.severity == "error" for problem in checked.problems)
-        return Outcome(_data(checked), lambda console: _show(checked, files, console), missed=bad)
+        return Outcome(
+            _data(checked), lambda console: _show(checked, files, console), missed=bool(checked.problems.errors)
+        )
 
     return Job(work, json)
 
@@ -68,8 +69,9 @@ def _data(checked: Checked) -> dict[str, Any]:
                 "message": problem.message,
                 "remedy": problem.remedy,
             }
-            for problem in checked.problems
+            for problem in checked.problems.listed
         ],
+        "problems_not_listed": checked.problems.total - len(checked.problems.listed),
         "mask": [[{"text": text, "trained": trained} for text, trained in row.tokens] for row in checked.mask],
         "rows": checked.account.to_data(),
         "written": _written(checked),
@@ -89,15 +91,21 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
     from luthier.app.cli.mask import show_masks
     from luthier.app.cli.next_steps import next_steps
     from luthier.app.cli.text import visible
+    from luthier.data.check import SHOWN
 
     show_masks(checked.mask, console)
-    for problem in checked.problems:
+    for problem in checked.problems.listed[:SHOWN]:
         colour = "red" if problem.severity == "error" else "yellow"
         line = Text(f"{visible(str(problem.place))}: ", "bold").append(visible(problem.message), colour)
         console.print(line, soft_wrap=True)
         console.print(Text("  → ").append(visible(problem.remedy), "cyan"), soft_wrap=True)
+    if checked.problems.total > SHOWN:
+        more = (
+            f"and {checked.problems.total - SHOWN:,} more: --json lists them, --write FILE puts their rows beside FILE"
+        )
+        console.print(Text(more, "yellow"), soft_wrap=True)
     console.print(_account(checked), soft_wrap=True)
-    if not any(problem.severity == "error" for problem in checked.problems):
+    if not checked.problems.errors:
         files = [str(checked.written.path)] if checked.written else files
         next_steps(console, (["train", *files], "train on them"))
 
@@ -112,6 +120,6 @@ def _account(checked: Checked) -> str:
     if total.tokens:
         parts.append(f"{total.validation:,} held back for validation, {total.cut:,} cut")
         parts.append(f"{total.trained_tokens:,} of {total.tokens:,} tokens are trained on")
-    errors = sum(problem.severity == "error" for problem in checked.problems)
-    parts.append(f"{count(errors, 'error')}, {count(len(checked.problems) - errors, 'warning')}")
+    errors, warnings = checked.problems.errors, checked.problems.total - checked.problems.errors
+    parts.append(f"{count(errors, 'error')}, {count(warnings, 'warning')}")
     return "; ".join(parts)
