@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,6 +64,17 @@ class PartAttention:
         return torch.cat([given.to(own.dtype), own])
 
 
+@contextmanager
+def attending(model: Any) -> Iterator[None]:
+    """Within, the model's layers call the attention that they are handed as `plan`."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
 def _attend(
     module: torch.nn.Module,
     query: Tensor,
@@ -75,7 +87,7 @@ def _attend(
     """What transformers calls in every layer: query (R, H, N, D), key and value (R, K, N, D) -> (R, N, H, D)."""
     del attention_mask
     if strange := [name for name, value in others.items() if name not in UNDERSTOOD and value is not None]:
-        raise Unserved(f"its attention takes {strange[0]}")
+        raise Unserved(f"its attention takes {strange[0]}, which attention over a tree has not")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return others["plan"].attend(query, key, value, scale, module.layer_idx), None
 

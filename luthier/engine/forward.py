@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,10 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from luthier.engine.attention import NAME, Attention, KeyAndValue, PartAttention
-from luthier.engine.loss import Head, losses
+from luthier.engine.attention import Attention, KeyAndValue, PartAttention, attending
+from luthier.engine.checkpointing import keeping_inputs_only
+from luthier.engine.exact import Limit, limit_of
+from luthier.engine.loss import Head
+from luthier.engine.padded import logits_padded, scores_padded
 from luthier.engine.parts import Part, in_turn
 from luthier.engine.ranges import plan
+from luthier.engine.scoring import scores_of_tree
 from luthier.engine.tree import SHARING_PAYS, Tree, lay_out
 from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
@@ -26,9 +31,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A tuned model, ready to train and to score."""
+    """A tuned model, ready to train and to score.
+
+    `checkpointing` computes each layer again on the way back, instead of keeping what it computed. `limit` says which
+    rows go through the model as a tree; the others go through it padded.
+    """
 
     tuned: Tuned
+    checkpointing: bool = False
+    limit: Limit = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", limit_of(self))
 
     @property
     def device(self) -> torch.device:
@@ -38,6 +52,20 @@ class Engine:
     def head(self) -> Head:
         module: Any = self.tuned.model.get_output_embeddings()  # type: ignore[operator]
         return Head(module.weight, getattr(module, "bias", None))
+
+    def by_limit(self, lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Rows of these lengths, by index: those that a tree serves exactly, and those that it does not."""
+        virtual = self.tuned.root.length if self.tuned.root else 0
+        near = [index for index, length in enumerate(lengths) if virtual + length in self.limit]
+        return near, sorted(set(range(len(lengths))) - set(near))
+
+    def why_padded(self, longest: int) -> str | None:
+        """Why rows, the longest of so many tokens, do not all go through the model as a tree; None where they do."""
+        if not self.by_limit([longest])[1]:
+            return None
+        most = (self.limit.tokens or 0) - (self.tuned.root.length if self.tuned.root else 0)
+        which = f"rows of more than {most:,} tokens" if most > 0 else "rows"
+        return f"{which} go through the model on plain padded batches, sharing nothing: {self.limit.why}"
 
     def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
         """The tree of some rows on their root."""
@@ -80,23 +108,19 @@ class Engine:
     def hidden(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N)."""
         model: Any = self.tuned.model
-        config = model.config
-        before = config._attn_implementation
-        config._attn_implementation = NAME
-        try:
+        ours = partial(attending, model)
+        with ours(), keeping_inputs_only(model, self.checkpointing, again=ours):
             output = model.base_model(
-                inputs_embeds=self._embedded(tokens),
+                inputs_embeds=self.embedded(tokens),
                 position_ids=positions,
                 attention_mask=None,
                 use_cache=False,
                 plan=attention,
             )
-        finally:
-            config._attn_implementation = before
         states: Tensor = output.last_hidden_state
         return states
 
-    def _embedded(self, tokens: Tensor) -> Tensor:
+    def embedded(self, tokens: Tensor) -> Tensor:
         """What tokens (R, N) enter the first layer as, (R, N, C); the virtual ones are those below 0."""
         embedding: Any = self.tuned.model.get_input_embeddings()  # type: ignore[operator]
         root = self.tuned.root
@@ -129,27 +153,24 @@ class Engine:
     def scores(
         self, rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_SCORING_PASS
     ) -> Iterator[tuple[int, RowScore]]:
-        """The score of each row with its index, as passes finish: rows that begin alike go together."""
+        """The score of each row with its index, as passes finish."""
         was_training = self.tuned.model.training
         self.tuned.model.eval()
+        near, far = self.by_limit([len(row.tokens) for row in rows])
         try:
-            tree = self.lay_out(rows)
-            loss, right = np.zeros(len(tree.targets)), np.zeros(len(tree.targets), dtype=bool)
-            for walked in self.walk(tree, tokens_a_pass):
-                own = walked.part.predictions
-                sources, targets = self.predictions(tree, walked.part)
-                part_loss, part_right = losses(walked.states.index_select(0, sources), self.head, targets)
-                loss[own], right[own] = part_loss.double().cpu().numpy(), part_right.cpu().numpy()
-                for index in walked.rows:
-                    which = tree.predictions[index]
-                    score = float(loss[which] @ tree.shares[index])
-                    yield index, RowScore(score, len(which), int(right[which].sum()))
+            for at, score in scores_padded(self, [rows[index] for index in far], tokens_a_pass):
+                yield far[at], score
+            for at, score in scores_of_tree(self, [rows[index] for index in near], tokens_a_pass):
+                yield near[at], score
         finally:
             self.tuned.model.train(was_training)
 
     @torch.no_grad()
     def logits(self, row: Tokenized, last: int) -> Tensor:
         """The logits at the last places of a row, (last, V)."""
+        near, _ = self.by_limit([len(row.tokens)])
+        if not near:
+            return logits_padded(self, row, last)
         tree = self.lay_out([row])
         *_, walked = self.walk(tree, len(tree.tokens))
         return self.head.logits(walked.states[-last:])

@@ -1,7 +1,7 @@
 """Greedy answers to many questions at once, with the keys and values of each question kept.
 
 The questions go through the model as a tree, so a shared beginning is computed once; then each answer grows by one
-token a pass.
+token a pass. Questions that no tree serves are answered one by one.
 
 Sizes: R questions in a batch, T tokens of the longest with its answer, K key heads, D head width.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from luthier.engine.attention import KeyAndValue
 from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, Walked
+from luthier.engine.padded import grow_padded
 from luthier.engine.tree import Tree
 from luthier.flow import Answer, Question, Tokenized
 
@@ -93,11 +95,20 @@ def _tokens(
     engine: Engine, questions: Sequence[Question], stops: frozenset[int], limit: int, tokens_a_pass: int
 ) -> Iterator[tuple[int, int]]:
     """Each question's index with one token of its answer after another, until its stop or the limit."""
-    rows = [Tokenized(question.tokens, _last(len(question.tokens)), question.place) for question in questions]
-    tree = engine.lay_out(rows)
+    near, far = engine.by_limit([len(question.tokens) + limit for question in questions])
+    for index in far:
+        for token in islice(grow_padded(engine, questions[index].tokens), limit):
+            yield index, token
+            if token in stops:
+                break
+    if not near:
+        return
+    asked = [questions[index] for index in near]
+    tree = engine.lay_out([Tokenized(one.tokens, _last(len(one.tokens)), one.place) for one in asked])
     for walked in engine.walk(tree, tokens_a_pass, keeps_all=True):
         for batch in _in_memory(engine, tree, walked.rows, limit):
-            yield from _steps(engine, tree, walked, batch, stops, limit)
+            for at, token in _steps(engine, tree, walked, batch, stops, limit):
+                yield near[at], token
 
 
 def _last(length: int) -> NDArray[np.float32]:

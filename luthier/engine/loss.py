@@ -17,6 +17,14 @@ PIECE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """What a step came to: `loss` is summed over the rows' trained tokens (nats), `tokens` went through the model."""
+
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The projection from hidden states to the vocabulary: weight (V, C), bias (V) or none."""
 

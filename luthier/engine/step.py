@@ -11,7 +11,6 @@ which is a draw from the same distribution as one mask a row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from luthier.engine.attention import Attention, KeyAndValue
 from luthier.engine.forward import Engine
-from luthier.engine.loss import summed_loss
+from luthier.engine.loss import Computed, summed_loss
+from luthier.engine.padded import backward_padded
 from luthier.engine.parts import Part, in_leaves
 from luthier.engine.tree import Tree
 from luthier.flow import Tokenized
@@ -28,17 +28,16 @@ TOKENS_A_PASS = 1024
 """Distinct tokens of its own that a pass of training takes, unless one row alone is longer (docs/log.md)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """`loss` is summed over the rows' trained tokens (nats); `tokens` went through the model."""
-
-    loss: float
-    tokens: int
-
-
 def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int = TOKENS_A_PASS) -> Computed:
     """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
-    return backward_over_tree(engine, engine.lay_out(rows), divisor, tokens_a_pass)
+    near, far = engine.by_limit([len(row.tokens) for row in rows])
+    computed = []
+    if near:
+        tree = engine.lay_out([rows[index] for index in near])
+        computed.append(backward_over_tree(engine, tree, divisor, tokens_a_pass))
+    if far:
+        computed.append(backward_padded(engine, [rows[index] for index in far], divisor, tokens_a_pass))
+    return Computed(sum(one.loss for one in computed), sum(one.tokens for one in computed))
 
 
 def backward_over_tree(engine: Engine, tree: Tree, divisor: float, tokens_a_pass: int) -> Computed:

@@ -10,7 +10,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from luthier import models
-from luthier.engine.exact import refuse_inexact
 from luthier.engine.forward import Engine
 from luthier.flow import Event, Note, Tuned
 from luthier.models import Source
@@ -43,11 +42,8 @@ def find(name: str) -> Generator[Event, None, Named]:
     return Named(source, tokenizer, shape.context_length, models.generation_stops(source, tokenizer))
 
 
-def open_base(named: Named, precision: str, longest: int | None = None) -> torch.nn.Module:
-    """The model before tuning. Where it is a run's adapter, that is merged into its weights.
-
-    Raises `UserError` where the engine would not compute it exactly; `longest` is the longest row.
-    """
+def open_base(named: Named, precision: str) -> torch.nn.Module:
+    """The model before tuning. Where it is a run's adapter, that is merged into its weights."""
     import torch
 
     from luthier.methods import lora
@@ -55,7 +51,6 @@ def open_base(named: Named, precision: str, longest: int | None = None) -> torch
     model: torch.nn.Module = models.load_model(named.source, getattr(torch, precision))
     if named.source.adapter is not None:
         lora.merge(lora.open_adapter(model, named.source.adapter))
-    refuse_inexact(model, named.source.name, longest)
     return model
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.data.tokenize import shown
 from luthier.errors import Stopped, mistake
 from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
 from luthier.runs.environment import describe_environment
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from luthier.training.loop import Plan, Training
 
 Writers = Mapping[str, Callable[[Path], None]]
+MASKS_KEPT = 3
+"""Rows whose trained tokens the report shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,15 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     loaded = resolve_auto(prepared.loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
     method = run_file.method(loaded.settings.tuning_method)
     loaded = _precision_chosen(loaded, method)
-    model = open_base(base, loaded.settings.training_config.hyperparameters.precision, prepared.longest)
+    model = open_base(base, loaded.settings.training_config.hyperparameters.precision)
     loaded = _targets_resolved(loaded, method, model)
     loaded = _training_resolved(loaded, method, len(prepared.train))
     settings = loaded.settings
     tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed)
-    training = Training(Engine(tuned), prepared.train, prepared.validation, _plan(settings))
+    engine = Engine(tuned)
+    if why := engine.why_padded(prepared.longest):
+        yield Note("warning", why)
+    training = Training(engine, prepared.train, prepared.validation, _plan(settings))
     return _Ready(loaded, prepared, base.tokenizer, method, tuned, training)
 
 
@@ -197,6 +203,7 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run = Run.create(root, settings.name)
     run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
     run.write_rows(ready.prepared.account.to_data())
+    run.write_mask([shown(row, ready.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
     run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
     return run, ready
 

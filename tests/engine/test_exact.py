@@ -1,4 +1,4 @@
-"""A model that the engine does not compute exactly is refused before any work."""
+"""The engine finds out how long a row may be for a tree to be exact, and what it does not serve goes padded."""
 
 from __future__ import annotations
 
@@ -6,54 +6,64 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    Qwen2Config,
-    Qwen2ForCausalLM,
+
+from luthier.engine.exact import Limit
+from luthier.engine.forward import Engine
+from luthier.flow import Root, Tuned
+from tests.engine.families import FAMILIES, PADDED, small_model
+
+
+def limit(family: str, root: Root | None = None, **changes: Any) -> Limit:
+    return Engine(Tuned(small_model(family, **changes), root, {})).limit
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in PADDED])
+def test_a_tree_serves_the_families_with_plain_attention(family: str) -> None:
+    windows = {"mistral": 4096, "gemma3": 4096, "phi3": 2047}
+    assert limit(family).tokens == windows.get(family)
+
+
+@pytest.mark.parametrize(
+    ("family", "why"),
+    [
+        ("gemma2", "its attention takes softcap, which attention over a tree has not"),
+        ("gpt_oss", "its attention takes s_aux, which attention over a tree has not"),
+        ("granite", "its logits by a tree are 300.0% off"),
+        ("qwen3_next", "its logits by a tree are "),
+        ("mamba", "its logits by a tree are "),
+    ],
 )
-
-from luthier.engine.exact import refuse_inexact
-from luthier.errors import UserError
-from tests.engine.test_exactness import small_llama
-
-SIZES: dict[str, Any] = {
-    "vocab_size": 50,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "initializer_range": 0.5,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
+def test_no_tree_serves_what_attends_or_counts_otherwise(family: str, why: str) -> None:
+    found = limit(family)
+    assert found.tokens == 0
+    assert found.why.startswith(why)
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "mistral"])
-def test_plain_families_are_computed_exactly(family: str) -> None:
-    torch.manual_seed(0)
-    models: dict[str, Any] = {
-        "llama": small_llama,
-        "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SIZES)),
-        "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, sliding_window=16)),
-    }
-    refuse_inexact(models[family](), family, 16)
+def test_soft_capped_logits_are_no_tree_s() -> None:
+    found = limit("gemma2", attn_logit_softcapping=None, final_logit_softcapping=2.0)
+    assert found.tokens == 0
+    assert found.why.startswith("its logits by a tree are ")
 
 
-def test_soft_capped_attention_is_refused_with_its_name() -> None:
-    torch.manual_seed(0)
-    model = Gemma2ForCausalLM(Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=0.5))
-    with pytest.raises(UserError, match=r"cannot be computed here yet .its attention takes softcap"):
-        refuse_inexact(model, "gemma")
+def test_a_window_is_the_longest_row() -> None:
+    assert limit("mistral", sliding_window=16) == Limit(16, "its attention sees 16 tokens at most")
+    assert limit("gemma3", sliding_window=9, layer_types=["full_attention", "sliding_attention"]).tokens == 9
+    assert limit("gemma3", sliding_window=9, layer_types=["full_attention", "full_attention"]).tokens is None
+    assert limit("mistral", sliding_window=3).tokens == 0
 
 
-def test_a_row_longer_than_the_window_is_refused_with_what_to_write() -> None:
-    model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=16))
-    with pytest.raises(
-        UserError, match=r"attends to 16 tokens at most, and a row has 17\n  write `data.max_length: 16`"
-    ):
-        refuse_inexact(model, "mistral", 17)
+def test_virtual_tokens_count_into_the_longest_row() -> None:
+    weight = torch.randn(5, 32)
+    root = Root(5, embeddings=lambda: weight)
+    engine = Engine(Tuned(small_model("mistral", sliding_window=16), root, {}))
+    assert engine.by_limit([11, 12]) == ([0], [1])
+    assert engine.why_padded(11) is None
+    assert engine.why_padded(12) == (
+        "rows of more than 11 tokens go through the model on plain padded batches, sharing nothing: "
+        "its attention sees 16 tokens at most"
+    )
+
+
+def test_positions_that_long_rows_change_end_where_they_do() -> None:
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    assert limit("llama", rope_parameters=rope, max_position_embeddings=64).tokens == 64

@@ -1,0 +1,154 @@
+"""Rows through the model's own forward pass, on plain padded batches: the way for models and rows that no tree serves.
+
+Padding stands behind a row, where nothing of the row looks at it. Logits are the model's own, scaled or capped as it
+does. A soft prompt stands before the rows as embeddings, a prefix as keys and values in the model's own cache.
+
+Sizes: R rows of a batch, T tokens of the longest with a soft prompt's, P places whose logits are wanted, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from luthier.engine.checkpointing import keeping_inputs_only
+from luthier.engine.loss import Computed
+from luthier.flow import RowScore, Tokenized
+
+if TYPE_CHECKING:
+    from luthier.engine.forward import Engine
+
+LOGITS_BYTES = 512 * 2**20
+"""Memory for the logits of one batch in float32; a row alone may take more."""
+
+
+def backward_padded(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
+    loss, tokens = 0.0, 0
+    for batch in _batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
+        losses, _ = _losses(engine, [rows[index] for index in batch])
+        summed = losses.sum()
+        (summed / divisor).backward()
+        loss += summed.item()
+        tokens += len(batch) * max(len(rows[index].tokens) for index in batch)
+    return Computed(loss, tokens)
+
+
+@torch.no_grad()
+def scores_padded(engine: Engine, rows: Sequence[Tokenized], tokens_a_pass: int) -> Iterator[tuple[int, RowScore]]:
+    """The score of each row with its index, as batches finish."""
+    for batch in _batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
+        losses, right = _losses(engine, [rows[index] for index in batch])
+        for index, loss, correct in zip(batch, losses.sum(1).tolist(), right.sum(1).tolist(), strict=True):
+            yield index, RowScore(loss, rows[index].trained_tokens, correct)
+
+
+@torch.no_grad()
+def logits_padded(engine: Engine, row: Tokenized, last: int) -> Tensor:
+    """The logits at the last places of a row, (last, V)."""
+    length = len(row.tokens)
+    logits, _ = _own_forward(engine, _tokens(engine, [row.tokens]), np.arange(length - last, length) - length)
+    return logits[0]
+
+
+@torch.no_grad()
+def grow_padded(engine: Engine, tokens: NDArray[np.int32]) -> Iterator[int]:
+    """The greedy answer to one question, token after token, without an end."""
+    whole = _tokens(engine, [tokens])
+    logits, cache = _own_forward(engine, whole, np.array([-1]), keeps=True)
+    while True:
+        chosen = logits[:, -1].argmax(-1, keepdim=True)
+        yield int(chosen)
+        whole = torch.cat([whole, chosen], 1)
+        # A model without such a cache, of linear attention alone, reads everything again.
+        logits, cache = _own_forward(engine, chosen if cache else whole, np.array([-1]), keeps=True, cache=cache)
+
+
+def _batches(engine: Engine, lengths: Sequence[int], tokens_a_pass: int) -> Iterator[list[int]]:
+    """Rows of like length together, by index; padded they hold at most `tokens_a_pass` tokens, or are one row.
+
+    Lengths 5, 9, 4 and 10 tokens a pass make 4 and 5 one batch, 9 another.
+    """
+    most = min(tokens_a_pass, LOGITS_BYTES // (4 * engine.head.weight.shape[0]))
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if batch and (len(batch) + 1) * lengths[index] > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _losses(engine: Engine, rows: Sequence[Tokenized]) -> tuple[Tensor, Tensor]:
+    """The weighted loss of each trained token (R, P), 0 for others, and whether it is the most likely one (R, P)."""
+    longest = max(len(row.tokens) for row in rows)
+    weights = np.stack([np.pad(row.weights, (0, longest - len(row.weights))) for row in rows])
+    places = np.flatnonzero(weights.any(0))
+    tokens = _tokens(engine, [row.tokens for row in rows])
+    logits, _ = _own_forward(engine, tokens, places - 1 - longest)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    targets = tokens[:, tokens.shape[1] - longest :][:, torch.from_numpy(places).to(engine.device)]
+    share = torch.from_numpy(weights[:, places]).to(engine.device)
+    losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+    return losses * share, (logits.argmax(-1) == targets) & (share != 0)
+
+
+def _tokens(engine: Engine, rows: Sequence[NDArray[np.int32]]) -> Tensor:
+    """The rows' tokens (R, T) behind the virtual ones of a soft prompt, padded with token 0 behind them."""
+    longest = max(len(row) for row in rows)
+    tokens = np.stack([np.pad(row.astype(np.int64), (0, longest - len(row))) for row in rows])
+    root = engine.tuned.root
+    if root and root.embeddings:
+        virtual = np.broadcast_to(np.arange(-root.length, 0), (len(rows), root.length))
+        tokens = np.concatenate([virtual, tokens], axis=1)
+    return torch.from_numpy(tokens).to(engine.device)
+
+
+def _own_forward(
+    engine: Engine, tokens: Tensor, places: NDArray[np.int64], keeps: bool = False, cache: Any = None
+) -> tuple[Tensor, Any]:
+    """The model's own logits (R, P, V) at some places, counted from the end (-1 is the last), and its cache.
+
+    `keeps` asks for a cache, `cache` is one to go on from.
+    """
+    model: Any = engine.tuned.model
+    root = engine.tuned.root
+    if cache is None and root and root.keys_and_values:
+        cache = _prefix(engine, len(tokens))
+    given: dict[str, Any] = {"input_ids": tokens}
+    if root and root.embeddings:
+        given = {"inputs_embeds": engine.embedded(tokens)}
+    if cache is not None:
+        given["past_key_values"] = cache
+    wanted = torch.from_numpy(places + tokens.shape[1]).to(engine.device)
+    chooses = "logits_to_keep" in inspect.signature(model.forward).parameters
+    if chooses:
+        given["logits_to_keep"] = wanted
+    # A checkpointed layer would drop the cache.
+    with keeping_inputs_only(model, engine.checkpointing and cache is None):
+        output = model(**given, use_cache=keeps or cache is not None)
+    logits = output.logits if chooses else output.logits[:, wanted]
+    return logits, getattr(output, "past_key_values", None) if keeps else None
+
+
+def _prefix(engine: Engine, rows: int) -> Any:
+    """The model's own cache with the root's keys and values in it, for so many rows."""
+    from transformers import DynamicCache
+
+    root, model = engine.tuned.root, engine.tuned.model
+    assert root is not None
+    assert root.keys_and_values is not None
+    kind: Any = model.dtype
+    cache = DynamicCache()
+    for layer, pair in enumerate(root.keys_and_values()):
+        key, value = (part.to(kind)[None].expand(rows, -1, -1, -1) for part in pair)
+        cache.update(key, value, layer)
+    return cache
