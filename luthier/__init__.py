@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from luthier.workflow.chat import Chat
     from luthier.workflow.check import Checked
     from luthier.workflow.demo import Demo
+    from luthier.workflow.export import Exported
     from luthier.workflow.generate import Generated
+    from luthier.workflow.selftest import Selftest
     from luthier.workflow.train import Trained
 
     Listen = Callable[[Event], None]
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
-__all__ = ["chat", "check", "demo", "evaluate", "generate", "models", "train"]
+__all__ = ["chat", "check", "demo", "evaluate", "export", "generate", "models", "selftest", "train"]
 
 _RUNS = Path("runs")
 
@@ -104,11 +108,33 @@ def chat(run: str, *, root: Path = _RUNS) -> Chat:
     return open_chat(run, root)
 
 
+def selftest(*, listen: Listen | None = None) -> Selftest:
+    """Proves the claims of exactness on this machine, each measured beside its limit."""
+    from luthier.flow import result_of
+    from luthier.workflow.selftest import selftest
+
+    return result_of(selftest(), listen)
+
+
+class _Export(ModuleType):
+    """`luthier.export(...)` is the verb, although the package of export formats has the name as well."""
+
+    def __call__(
+        self, run: str, *, format: str, out: str | None = None, root: Path = _RUNS, listen: Listen | None = None
+    ) -> Exported:
+        """Writes a run as `adapter` (PEFT's files) or `merged` (a model folder) and proves that it answers the same."""
+        from luthier.flow import result_of
+        from luthier.workflow.export import export
+
+        return result_of(export(run, format=format, out=out, root=root), listen)
+
+
+import_module("luthier.export").__class__ = _Export
+
+
 def __getattr__(name: str) -> Any:
     """`luthier.models`, loaded when asked for: the package of that name, which is the verb too when it is called."""
     if name == "models":
-        from importlib import import_module
-
         return import_module("luthier.models")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

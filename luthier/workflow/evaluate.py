@@ -46,9 +46,9 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     """Scores and answers each row with both models; keeps the answers, the report and the page in the run."""
     started = time.perf_counter()
     opened = yield from open_run(run, root)
-    conversations, source, notes = _rows(opened.settings, data)
+    conversations, source, notes = rows_to_judge(opened.settings, data)
     yield from notes
-    asked, rows = _asked(conversations, opened)
+    asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
     engine = engine_of(model)
@@ -90,7 +90,7 @@ def write_page(run: Any) -> Generator[Event, None, None]:
     yield Note("file", f"the report is {run.page}")
 
 
-def _rows(settings: Settings, data: str | None) -> tuple[Sequence[Conversation], str, list[Note]]:
+def rows_to_judge(settings: Settings, data: str | None) -> tuple[Sequence[Conversation], str, list[Note]]:
     """The rows to evaluate on: `--data`, the test file, or else the validation rows; and where they are from."""
     written = settings.data
     train = load_rows(
@@ -114,7 +114,7 @@ def _rows(settings: Settings, data: str | None) -> tuple[Sequence[Conversation],
     return held_back, "the validation rows", []
 
 
-def _asked(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Tokenized]]:
+def asked_rows(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Tokenized]]:
     """The question of each row's last answer, and the row to score it by."""
     rendered = list(render_all(conversations, opened.template, opened.tokenizer, "last_answer"))
     bad = [row for row in rendered if isinstance(row, Problem)]

@@ -13,7 +13,7 @@ import typer
 from luthier import __version__
 from luthier.app.cli import ending
 from luthier.app.cli.job import Job
-from luthier.app.cli.verbs import chat, check, demo, evaluate, generate, models, train
+from luthier.app.cli.verbs import chat, check, demo, evaluate, export, generate, models, selftest, train
 from luthier.errors import Mistake
 
 app = typer.Typer(
@@ -22,7 +22,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for verb in (demo.demo, train.train, evaluate.evaluate, generate.generate, check.check, chat.chat, models.models):
+for verb in (
+    demo.demo,
+    train.train,
+    evaluate.evaluate,
+    generate.generate,
+    check.check,
+    chat.chat,
+    export.export,
+    models.models,
+    selftest.selftest,
+):
     app.command()(verb)
 
 
