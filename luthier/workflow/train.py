@@ -115,6 +115,7 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     """
     require_rows(loaded.settings)
     from luthier.engine.forward import Engine
+    from luthier.engine.memory import available_bytes, why_checkpointing
     from luthier.training.loop import Training
     from luthier.workflow.loaded_model import find, open_base
 
@@ -132,7 +133,12 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     engine = Engine(tuned)
     if why := engine.why_padded(prepared.longest):
         yield Note("warning", why)
-    training = Training(engine, prepared.train, prepared.validation, _plan(settings))
+    plan, batch_size = _plan(settings), settings.training_config.hyperparameters.batch_size
+    free = available_bytes(engine.device)
+    if why := why_checkpointing(engine, prepared.longest, batch_size, plan.tokens_a_pass, free):
+        engine = replace(engine, checkpointing=True)
+        yield Note("setting", why)
+    training = Training(engine, prepared.train, prepared.validation, plan)
     return _Ready(loaded, prepared, base.tokenizer, method, tuned, training)
 
 
