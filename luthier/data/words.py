@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-MOST_WORDS = 500_000
+MOST_WORDS = 100_000
 """Words that are remembered: beyond that all are forgotten."""
 LONGEST_WORD = 40
 """Letters of a word worth remembering: longer ones hardly come again."""
