@@ -7,6 +7,7 @@ holds the workers up, and a worker whose parent was killed finds that out when i
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -85,6 +86,7 @@ def _elsewhere(
     # Forked, because `work` and the tokenizer in it are here already, and a program that calls us needs no guard.
     context = multiprocessing.get_context("fork")
     pipes, workers = [], []
+    gc.freeze()  # a worker's collector would touch, and so copy, every page that it shares with us
     try:
         for share in range(processes):
             ours, theirs = context.Pipe(duplex=False)
@@ -96,6 +98,7 @@ def _elsewhere(
             theirs.close()
             pipes.append(ours)
             workers.append(worker)
+        gc.unfreeze()
         yield from _in_turn(pipes)
     finally:
         for worker in workers:
