@@ -75,7 +75,7 @@ def chosen(rows: Sequence[Tokenized]) -> list[Tokenized]:
     """Rows to compare on, spread evenly: at most 32, of at most 8,192 tokens together where that leaves 4."""
     spread = list(rows[:: max(1, len(rows) // ROWS)][:ROWS])
     while len(spread) > 4 and sum(len(row.tokens) for row in spread) > TOKENS:
-        spread.remove(max(spread, key=lambda row: len(row.tokens)))
+        del spread[max(range(len(spread)), key=lambda index: len(spread[index].tokens))]
     return spread
 
 
