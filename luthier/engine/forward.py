@@ -67,6 +67,15 @@ class Engine:
         which = f"rows of more than {most:,} tokens" if most > 0 else "rows"
         return f"{which} go through the model on plain padded batches, sharing nothing: {self.limit.why}"
 
+    def notes(self, longest: int) -> list[str]:
+        """What a user should know before training on rows, the longest of so many tokens: one line each."""
+        config = self.tuned.model.config.get_text_config()  # type: ignore[operator, union-attr]
+        dropout = getattr(config, "attention_dropout", 0.0) or getattr(config, "attn_pdrop", 0.0)
+        lines = [why] if (why := self.why_padded(longest)) else []
+        if dropout and self.limit.tokens != 0:
+            lines.append(f"the model's own dropout of attention ({dropout:g}) is left out; its other dropout is not")
+        return lines
+
     def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
         """The tree of some rows on their root."""
         root = self.tuned.root

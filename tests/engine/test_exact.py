@@ -67,3 +67,11 @@ def test_virtual_tokens_count_into_the_longest_row() -> None:
 def test_positions_that_long_rows_change_end_where_they_do() -> None:
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
     assert limit("llama", rope_parameters=rope, max_position_embeddings=64).tokens == 64
+
+
+def test_what_is_not_done_as_the_model_says_is_said() -> None:
+    engine = Engine(Tuned(small_model("gpt2", attn_pdrop=0.1), None, {}))
+    assert engine.notes(100) == ["the model's own dropout of attention (0.1) is left out; its other dropout is not"]
+    assert Engine(Tuned(small_model("llama"), None, {})).notes(100) == []
+    (why,) = Engine(Tuned(small_model("gemma2", attention_dropout=0.1), None, {})).notes(100)
+    assert why.startswith("rows go through the model on plain padded batches, sharing nothing: its attention takes")

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from luthier.engine.forward import Engine
+from luthier.engine.step import backward
 from luthier.errors import UserError
-from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
+from luthier.flow import EvaluationLog, Progress, Root, StepLog, Tokenized, Tuned
 from luthier.methods import full, lora
 from luthier.settings.schema import Hyperparameters
 from luthier.training.loop import Pause, Plan, Training
+from luthier.training.schedule import learning_rate, rows_of_step
 from tests.engine.test_exactness import random_rows, small_llama
 
 METHODS: dict[str, tuple[Any, Any]] = {
@@ -27,8 +29,21 @@ def begin(method: str, rows: list[Tokenized], **changes: Any) -> tuple[Training,
     module, settings = METHODS[method]
     tuned = module.attach(small_llama(), settings, 0)
     hyper = {"batch_size": 4, "epochs": 3, **changes}
-    plan = Plan(Hyperparameters(**hyper), 5e-3, evaluate_every=3, save_every=2, keep=3, metric="loss", seed=0)
-    return Training(Engine(tuned), rows, random_rows(9)[:4], plan), (module, settings, tuned)
+    return Training(Engine(tuned), rows, random_rows(9)[:4], plan_of(**hyper)), (module, settings, tuned)
+
+
+def plan_of(tokens_a_pass: int = 60, **hyper: Any) -> Plan:
+    """Passes of 60 tokens make most steps of these rows a trunk and two or three leaves."""
+    return Plan(
+        Hyperparameters(**hyper),
+        5e-3,
+        evaluate_every=3,
+        save_every=2,
+        keep=3,
+        metric="loss",
+        seed=0,
+        tokens_a_pass=tokens_a_pass,
+    )
 
 
 def write(training: Training, parts: Any, folder: Path) -> None:
@@ -128,6 +143,63 @@ def test_a_row_s_weight_scales_its_tokens_and_the_count_divides_the_sum() -> Non
     settings = METHODS["lora"][1].model_copy(update={"dropout": 0.0})
     plain = Training(Engine(lora.attach(small_llama(), settings, 0)), rows, [], training.plan)
     assert next(iter(log(plain))).train_loss == pytest.approx(expected, rel=1e-5)  # type: ignore[union-attr]
+
+
+def on_a_projected_root(kind: str) -> Tuned:
+    """A model on a root that a small network makes afresh: only the network is trained."""
+    model = small_llama(3)
+    model.requires_grad_(False)
+    torch.manual_seed(1)
+    network = torch.nn.Linear(6, 32 if kind == "prompt" else 2 * 2 * 2 * 8)
+    start = torch.randn(4, 6)
+
+    def keys_and_values() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        parts = network(start).view(4, 4, 2, 8).permute(1, 2, 0, 3)
+        return [(parts[0], parts[1]), (parts[2], parts[3])]
+
+    root = Root(4, lambda: network(start)) if kind == "prompt" else Root(4, keys_and_values=keys_and_values)
+    return Tuned(model, root, dict(network.named_parameters()))
+
+
+def tuned_as(method: str) -> Tuned:
+    if method in ("prompt", "prefix"):
+        return on_a_projected_root(method)
+    module, settings = METHODS[method]
+    plain = settings.model_copy(update={"dropout": 0.0}) if method == "lora" else settings
+    tuned: Tuned = module.attach(small_llama(3), plain, 0)
+    return tuned
+
+
+def one_by_one(tuned: Tuned, rows: list[Tokenized], plan: Plan) -> list[tuple[float, float]]:
+    """Loss and gradient norm of each step, where each row goes through the model alone."""
+    engine, settings, steps = Engine(tuned), plan.hyperparameters, plan.hyperparameters.max_steps
+    assert steps is not None
+    optimizer = torch.optim.AdamW(tuned.trainable.values(), weight_decay=0.0)
+    found = []
+    for step in range(1, steps + 1):
+        batch = [rows[index] for index in rows_of_step(step, len(rows), settings.batch_size, plan.seed)]
+        trained = sum(row.trained_tokens for row in batch)
+        loss = sum(backward(engine, [row], trained).loss for row in batch) / trained
+        found.append((loss, torch.nn.utils.clip_grad_norm_(tuned.trainable.values(), 1.0).item()))
+        rate = learning_rate(step, steps, plan.learning_rate, settings.warmup_ratio, settings.schedule)
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prompt", "prefix"])
+def test_steps_in_small_passes_are_the_steps_of_rows_one_by_one(method: str) -> None:
+    rows, plan = random_rows(3), plan_of(40, batch_size=6, max_steps=4)
+    alone, together = tuned_as(method), tuned_as(method)
+    expected = one_by_one(alone, rows, plan)
+    entries = log(Training(Engine(together), rows, [], plan))
+    for entry, (loss, norm) in zip(entries, expected, strict=True):
+        assert isinstance(entry, StepLog)
+        assert entry.computed_tokens < entry.row_tokens
+        assert (entry.train_loss, entry.grad_norm) == pytest.approx((loss, norm), rel=1e-4)
+    for name, weight in alone.trainable.items():
+        torch.testing.assert_close(together.trainable[name], weight, rtol=1e-3, atol=1e-4)
 
 
 def test_early_stopping_ends_the_run_with_its_reason() -> None:
