@@ -1,1 +1,31 @@
-"""The tuning methods: one file each, named as `tuning_method` names it."""
+"""The tuning methods: one file each, named as `tuning_method` names it.
+
+A file declares what its method can do, so that no code outside asks which one it is.
+
+Each defines
+
+- `SECTION`: its section of `training_config` (None: it has none), and `Settings`, what may stand there;
+- `SETTINGS_FROM`, where it is tuned by another method's section: the functions below then take that one's settings;
+- `TRAINS_THE_BASE`: whether the model's own weights change, so that the result is a model folder, not an adapter;
+- `STARTS_AS_THE_BASE`: whether the output at step 0 is that of the model before tuning;
+- `learning_rate(settings)`: the rate where none is written, with reason and source;
+- `virtual_tokens(settings)`: how many tokens stand before each row's own;
+- `resolve(settings, model, written, tokenizer)`: which settings of `training_config` to change, as (path, value,
+  reason), and `UserError` for those that do not fit the model; `written(path)` says whether the user chose one;
+- `attach(model, settings, seed, tokenizer)`: the model ready to train, as a `Tuned`;
+- `files(tuned, settings, base)`: the files of the result, each with what writes it; of them `ONLY_TO_RESUME`, where
+  defined, belong to checkpoints and not to the result;
+- `load(tuned, folder)`: saved files back into what `attach` gave.
+
+Where the result is an adapter
+
+- `opens(folder, config)`: whether an adapter with this configuration is one of its own;
+- `open_adapter(model, folder)`: the model with a saved adapter, ours or PEFT's, ready for inference.
+
+Where it can be done
+
+- `merge(tuned)`: takes the adapter into the weights, so that a plain model is left;
+- `load_base(source, dtype, settings)`: the model before tuning where that is not the plain one; `settings` are those of
+  `SECTION`, and `saved_settings(folder)` gives them of an adapter;
+- `missing()`: what has to be installed first, as a `Mistake`.
+"""

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.errors import mistake
 from luthier.flow import Tuned
+from luthier.methods._adapter import AGAIN, readable
 from luthier.settings.schema import Section
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 SECTION: str | None = None
 TRAINS_THE_BASE = True
+STARTS_AS_THE_BASE = True
 WEIGHTS_FILE = "model.safetensors"
 
 
@@ -27,15 +30,23 @@ def learning_rate(settings: Settings) -> tuple[float, str, str]:
     return 2e-5, "the mission's rate, and usual for full tuning", "contract, training_config"
 
 
-def resolve(settings: Settings, model: torch.nn.Module, written: bool) -> tuple[Settings, str | None]:
-    """The settings as they are."""
-    del model, written
-    return settings, None
+def virtual_tokens(settings: Settings) -> int:
+    """None: rows stand alone."""
+    del settings
+    return 0
 
 
-def attach(model: torch.nn.Module, settings: Settings, seed: int) -> Tuned:
+def resolve(
+    settings: Settings, model: torch.nn.Module, written: Callable[[str], bool], tokenizer: Any = None
+) -> list[tuple[str, Any, str]]:
+    """Nothing to change."""
+    del settings, model, written, tokenizer
+    return []
+
+
+def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any = None) -> Tuned:
     """The model with every weight trainable."""
-    del settings, seed
+    del settings, seed, tokenizer
     model.requires_grad_(True)
     return Tuned(model, None, dict(model.named_parameters()))
 
@@ -61,7 +72,12 @@ def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[
 
 
 def load(tuned: Tuned, folder: Path) -> None:
-    """Puts saved weights into the model."""
+    """Puts saved weights into the model. Raises `UserError` where they cannot be read, or are another model's."""
     from safetensors.torch import load_model
 
-    load_model(tuned.model, folder / WEIGHTS_FILE)
+    path = folder / WEIGHTS_FILE
+    with readable(path):
+        try:
+            load_model(tuned.model, path)
+        except RuntimeError as error:
+            raise mistake(f"the weights are not this model's: {error}", str(path), AGAIN) from error

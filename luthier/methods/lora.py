@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from luthier.errors import mistake
+from luthier.errors import Mistake, UserError, mistake
 from luthier.flow import Tuned
+from luthier.methods._adapter import (
+    AGAIN,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    hush,
+    read_config,
+    read_weights,
+    write_config,
+    write_weights,
+)
 from luthier.settings import mission
-from luthier.settings.schema import Names, Section, Share, Text
+from luthier.settings.schema import Names, Section, Share, Text, together
 
 if TYPE_CHECKING:
     import torch
 
 SECTION: str | None = "lora_config"
+TARGETS = f"{SECTION}.target_modules"
 TRAINS_THE_BASE = False
-ADAPTER_FILE = "adapter_model.safetensors"
+STARTS_AS_THE_BASE = True
+QUANTIZATION_FILE = "quantization_config.json"
+"""Beside an adapter that was trained on quantized weights: how they were made."""
 PEFT_PREFIX = "base_model.model."
+ADAPTER, START = "default", "start"
+"""PEFT's names of what is trained, and of what `init: pissa` takes away from it so that step 0 is the base."""
 USUAL_TARGETS = (("q_proj", "v_proj"), ("c_attn",), ("qkv_proj",), ("query_key_value",), ("Wqkv",), ("query", "value"))
 """What models call their query and value projections, or the layer that holds them, where `q_proj` is missing."""
 
@@ -43,9 +59,16 @@ class Settings(Section):
     )
     use_rslora: bool = Field(default=False, description="Scale by alpha / sqrt(r), which keeps high ranks learning.")
     use_dora: bool = Field(default=False, description="Learn the length of each weight row apart from its direction.")
-    init: Literal["default", "gaussian"] = Field(
-        default="default", description="How the first matrix begins; the second is 0."
+    init: Literal["default", "gaussian", "pissa"] = Field(
+        default="default",
+        description="How the first matrix begins; the second is 0. pissa: both as the weight's principal directions.",
     )
+
+    @model_validator(mode="after")
+    def _pissa_and_dora(self) -> Self:
+        if self.init == "pissa" and self.use_dora:
+            raise together("init", "`init: pissa` does not go with `use_dora`", "write `use_dora: false`")
+        return self
 
 
 def learning_rate(settings: Settings) -> tuple[float, str, str]:
@@ -53,130 +76,160 @@ def learning_rate(settings: Settings) -> tuple[float, str, str]:
 
     Ten times what full tuning takes, and about the same for every rank, because alpha / r scales the update.
     """
+    if settings.init == "pissa":
+        reason = "a tenth of LoRA's: the matrices begin as long as the weight, not at 0"
+        return 1e-4, reason, "Meng et al., PiSSA (2024) takes full tuning's; docs/log.md"
     dense = settings.target_modules == "all-linear" or len(settings.target_modules) > 4
     value = 5e-4 if dense else 1e-3
     reason = "LoRA takes about ten times full tuning's rate" + ("" if dense else "; twice that on few layers")
     return value, reason, "Schulman et al., LoRA Without Regret (2025); docs/log.md"
 
 
-def linear_layers(model: torch.nn.Module) -> list[str]:
-    """The last names of the model's linear layers, the output head left out: `["q_proj", "k_proj", ...]`."""
+def virtual_tokens(settings: Settings) -> int:
+    """None: rows stand alone."""
+    del settings
+    return 0
+
+
+def linear_layers(model: torch.nn.Module) -> dict[str, Any]:
+    """The model's linear layers by their whole names, the output head left out."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
     head: Any = model.get_output_embeddings()  # type: ignore[operator]
-    names = (
-        name.rpartition(".")[2]
+    return {
+        name: module
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
-    )
-    return list(dict.fromkeys(names))
+    }
 
 
-def usual_targets(layers: list[str]) -> tuple[str, ...] | None:
-    """The query and value projections of a model that has these layers: `("c_attn",)` for GPT-2's."""
-    return next((names for names in USUAL_TARGETS if all(name in layers for name in names)), None)
+def usual_targets(names: list[str]) -> tuple[str, ...] | None:
+    """The query and value projections of a model that has layers of these names: `("c_attn",)` for GPT-2's."""
+    return next((usual for usual in USUAL_TARGETS if all(name in names for name in usual)), None)
 
 
-def resolve(settings: Settings, model: torch.nn.Module, written: bool) -> tuple[Settings, str | None]:
-    """The settings with target modules that this model has, and why they were changed, where they were.
+def resolve(
+    settings: Settings, model: torch.nn.Module, written: Callable[[str], bool], tokenizer: Any = None
+) -> list[tuple[str, Any, str]]:
+    """The model's own query and value projections, where nobody named layers and it has none of the usual names.
 
-    `written` tells whether the user chose them: then they stay, and absent ones raise `UserError`.
+    Raises `UserError` for layers that the model lacks or that are not linear, and for a rank over their width.
     """
+    del tokenizer
+    changes: list[tuple[str, Any, str]] = []
     layers, wanted = linear_layers(model), settings.target_modules
-    where = "training_config.lora_config.target_modules"
-    if isinstance(wanted, str):
-        import re
-
-        full = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in layers]
-        if wanted != "all-linear" and not any(re.fullmatch(wanted, name) for name in full):
-            remedy = f"layers are named like {full[0]}; or a list of {', '.join(layers)}; or all-linear"
-            raise mistake(f"the pattern {wanted!r} matches no linear layer of the model", where, remedy)
-        return settings, None
-    if absent := [name for name in wanted if name.rpartition(".")[2] not in layers]:
-        own = usual_targets(layers)
-        if written or own is None:
-            raise mistake(
-                f"the model has no linear layer named {', '.join(absent)}", where, f"it has {', '.join(layers)}"
-            )
-        return (
-            settings.model_copy(update={"target_modules": own}),
-            f"the model has no {', '.join(absent)}; these hold its queries and values",
-        )
-    return settings, None
+    names = _own_names(layers)
+    if not isinstance(wanted, str) and not written(TARGETS):
+        absent = [name for name in wanted if name not in names]
+        own = usual_targets(names)
+        if absent and own:
+            reason = f"the model has no {', '.join(absent)}; these hold its queries and values"
+            changes.append((TARGETS, own, reason))
+            settings = settings.model_copy(update={"target_modules": own})
+    if mistakes := list(_misfits(settings, model, layers)):
+        raise UserError(mistakes)
+    return changes
 
 
-def attach(model: torch.nn.Module, settings: Settings, seed: int) -> Tuned:
+def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any = None) -> Tuned:
     """The model with LoRA beside its chosen layers, all else frozen. Changes `model`; at first its output is the same.
 
     The thin matrices are float32 whatever the model's type. Hu et al., LoRA (2021): y = W x + alpha/r B A x, B = 0.
     """
+    del tokenizer
     import torch
+
+    hush()
     from peft import inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
 
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(_peft_config(settings, linear_layers(model), model), model)
-    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    for parameter in trainable.values():
-        parameter.data = parameter.data.float()
-    return Tuned(model, None, trainable)
+        config = _peft_config(settings, model, _own_names(linear_layers(model)))
+        inject_adapter_in_model(config, model, ADAPTER)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        for layer in model.modules():
+            if isinstance(layer, LoraLayer):
+                if settings.use_dora:
+                    _measure(layer)
+                if settings.init == "pissa":
+                    _start_from_principal_directions(layer, config)
+    return Tuned(model, None, {name: one for name, one in model.named_parameters() if one.requires_grad})
 
 
 def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[[Path], None]]:
     """PEFT's files of the adapter, each with what writes it. `base` is the name that the base model is loaded by."""
 
-    def write_weights(path: Path) -> None:
-        from safetensors.torch import save_file
-
-        weights = {_peft_name(name): parameter.detach().cpu() for name, parameter in tuned.trainable.items()}
-        save_file(weights, path, metadata={"format": "pt"})
-
-    def write_config(path: Path) -> None:
-        import json
-
+    def config() -> Any:
         layers = dict.fromkeys(name.partition(".lora_")[0].rpartition(".")[2] for name in tuned.trainable)
-        config = _peft_config(settings, list(layers), tuned.model).to_dict()
-        config |= {"base_model_name_or_path": base, "inference_mode": True}
-        path.write_text(json.dumps(config, indent=2, sort_keys=True, default=sorted) + "\n", encoding="utf-8")
+        own = _peft_config(settings, tuned.model, list(layers))
+        if settings.init == "pissa":  # saved with what is taken away: twice the rank, the same scale
+            own.r *= 2
+            own.lora_alpha *= 2**0.5 if settings.use_rslora else 2
+        return own
 
-    return {ADAPTER_FILE: write_weights, "adapter_config.json": write_config}
+    def write(path: Path) -> None:
+        import torch
+
+        parts = _parts(tuned)
+        write_weights(path, {name: torch.cat(own, _rank_side(name)) for name, own in parts.items()})
+
+    return {WEIGHTS_FILE: write, CONFIG_FILE: lambda path: write_config(path, config(), base)}
 
 
 def load(tuned: Tuned, folder: Path) -> None:
     """Puts saved weights into an attached adapter. Raises `UserError` where they do not fit."""
     import torch
-    from safetensors.torch import load_file
 
-    saved = load_file(folder / ADAPTER_FILE)
-    wanted = {_peft_name(name): parameter for name, parameter in tuned.trainable.items()}
-    unlike = [name for name in wanted.keys() & saved.keys() if wanted[name].shape != saved[name].shape]
-    if saved.keys() != wanted.keys() or unlike:
-        first = next(iter([*sorted(saved.keys() ^ wanted.keys()), *unlike]))
+    path = folder / WEIGHTS_FILE
+    saved, parts = read_weights(path), _parts(tuned)
+    whole = {name: torch.cat(own, _rank_side(name)).shape for name, own in parts.items()}
+    unlike = [name for name in whole.keys() & saved.keys() if whole[name] != saved[name].shape]
+    if saved.keys() != whole.keys() or unlike:
+        first = next(iter([*sorted(saved.keys() ^ whole.keys()), *unlike]))
         raise mistake(
             f"the saved adapter does not fit the settings: {first}",
-            str(folder / ADAPTER_FILE),
+            str(path),
             "resume with the settings that it was made with (settings.yaml beside it)",
         )
     with torch.no_grad():
-        for name, parameter in wanted.items():
-            parameter.copy_(saved[name])
+        for name, own in parts.items():
+            for parameter, tensor in zip(own, saved[name].chunk(len(own), _rank_side(name)), strict=True):
+                parameter.copy_(tensor)
+
+
+def opens(folder: Path, config: Mapping[str, Any]) -> bool:
+    """An adapter of PEFT's kind LORA that was trained on plain weights."""
+    return config.get("peft_type") == "LORA" and not (folder / QUANTIZATION_FILE).is_file()
 
 
 def open_adapter(model: torch.nn.Module, folder: Path) -> Tuned:
-    """The model with a saved adapter, ours or PEFT's own, ready for inference. Changes `model`."""
-    from peft import PeftConfig, inject_adapter_in_model, set_peft_model_state_dict
-    from safetensors.torch import load_file
+    """The model with a saved adapter, ours or PEFT's own, ready for inference. Changes `model`.
 
+    Raises `UserError` where its files are damaged, or made for another model.
+    """
+    hush()
+    from peft import PeftConfig, inject_adapter_in_model, set_peft_model_state_dict
+
+    facts, saved = read_config(folder), read_weights(folder / WEIGHTS_FILE)
+    base = facts.get("base_model_name_or_path")
+    remedy = f"name the model that it was made for ({base}), or {AGAIN}"
     model.requires_grad_(False)
-    inject_adapter_in_model(PeftConfig.from_pretrained(str(folder)), model)
-    saved = {name.removeprefix(PEFT_PREFIX): tensor for name, tensor in load_file(folder / ADAPTER_FILE).items()}
-    outcome: Any = set_peft_model_state_dict(model, saved)
-    if outcome.unexpected_keys:
-        raise mistake(
-            f"the adapter does not fit the model: {outcome.unexpected_keys[0]}", str(folder), "check the base model"
-        )
+    try:
+        inject_adapter_in_model(PeftConfig.from_pretrained(str(folder)), model)
+        own = {name.removeprefix(PEFT_PREFIX): tensor for name, tensor in saved.items()}
+        outcome: Any = set_peft_model_state_dict(model, own)
+    except (ValueError, RuntimeError, TypeError, KeyError) as error:
+        reason = str(error).partition("\n\t")[2] or str(error)
+        raise mistake(f"the adapter does not fit the model: {reason.strip()}", str(folder), remedy) from error
+    absent = [name for name in outcome.missing_keys if f".{ADAPTER}" in name]
+    if wrong := [*outcome.unexpected_keys, *absent]:
+        raise mistake(f"the adapter does not fit the model: {wrong[0]}", str(folder), remedy)
+    model.requires_grad_(False)
     model.eval()
     return Tuned(model, None, {})
 
@@ -188,16 +241,73 @@ def merge(tuned: Tuned) -> None:
     for name, module in list(tuned.model.named_modules()):
         if isinstance(module, BaseTunerLayer):
             module.merge()
-            parent, _, own = name.rpartition(".")
-            setattr(tuned.model.get_submodule(parent), own, module.get_base_layer())
+            tuned.model.set_submodule(name, module.get_base_layer())
     del tuned.model.peft_config
 
 
-def _peft_name(name: str) -> str:
-    return PEFT_PREFIX + name.replace(".default", "")
+# --------------------------------------------------------------------------------------- layers that are asked for
 
 
-def _peft_config(settings: Settings, layers: list[str], model: torch.nn.Module) -> Any:
+def _own_names(layers: Mapping[str, Any]) -> list[str]:
+    """The last parts of whole names, each once: `["q_proj", "k_proj", ...]`."""
+    return list(dict.fromkeys(name.rpartition(".")[2] for name in layers))
+
+
+def _chosen(settings: Settings, names: list[str]) -> list[str]:
+    """Those of some whole names that the settings ask for, as PEFT reads them."""
+    wanted = settings.target_modules
+    if wanted == "all-linear":
+        return names
+    if isinstance(wanted, str):
+        return [name for name in names if re.fullmatch(wanted, name)]
+    return [name for name in names if any(name == one or name.endswith(f".{one}") for one in wanted)]
+
+
+def _misfits(settings: Settings, model: torch.nn.Module, layers: Mapping[str, Any]) -> Iterator[Mistake]:
+    wanted, place = settings.target_modules, "training_config.lora_config.target_modules"
+    has = f"it has {', '.join(_own_names(layers))}"
+    if isinstance(wanted, str):
+        try:
+            re.compile(wanted)
+        except re.error as error:
+            yield Mistake(f"the pattern {wanted!r} cannot be read: {error}", place, "write a list of names")
+            return
+        remedy = (
+            f"layers are named like {next(iter(layers))}; or a list of {', '.join(_own_names(layers))}; or all-linear"
+        )
+        if not _chosen(settings, list(layers)):
+            yield Mistake(f"the pattern {wanted!r} matches no linear layer of the model", place, remedy)
+    else:
+        unknown = [
+            one for one in wanted if not _chosen(settings.model_copy(update={"target_modules": (one,)}), list(layers))
+        ]
+        every = [name for name, _ in model.named_modules()]
+        known = [one for one in unknown if _chosen(settings.model_copy(update={"target_modules": (one,)}), every)]
+        if absent := [one for one in unknown if one not in known]:
+            yield Mistake(f"the model has no linear layer named {', '.join(absent)}", place, has)
+        if known:
+            yield Mistake(f"no linear layer of those that LoRA stands beside: {', '.join(known)}", place, has)
+    every = [name for name, _ in model.named_modules() if name and name not in layers]
+    if isinstance(wanted, str) and wanted != "all-linear" and (others := _chosen(settings, every)):
+        yield Mistake(f"the pattern {wanted!r} matches {others[0]} too, which is no linear layer", place, has)
+    widths = {name: _width(layers[name]) for name in _chosen(settings, list(layers))}
+    narrow = min(widths, key=lambda name: widths[name], default=None)
+    if narrow is not None and settings.r > widths[narrow]:
+        message = f"the rank {settings.r} is over the width {widths[narrow]} of {narrow}"
+        remedy = f"write at most {widths[narrow]}; more could not change the layer further"
+        yield Mistake(message, "training_config.lora_config.r", remedy)
+
+
+def _width(layer: Any) -> int:
+    """The smaller side of a linear layer's matrix, which may be kept in four bits."""
+    sides = (layer.in_features, layer.out_features) if hasattr(layer, "in_features") else layer.weight.shape
+    return int(min(sides))
+
+
+# ------------------------------------------------------------------------------------------------- PEFT's layers
+
+
+def _peft_config(settings: Settings, model: torch.nn.Module, layers: list[str]) -> Any:
     """PEFT's configuration; `layers` are what `all-linear` means for the model."""
     from peft import LoraConfig
     from transformers.pytorch_utils import Conv1D
@@ -215,3 +325,64 @@ def _peft_config(settings: Settings, layers: list[str], model: torch.nn.Module) 
         init_lora_weights="gaussian" if settings.init == "gaussian" else True,
         task_type="CAUSAL_LM",
     )
+
+
+def _measure(layer: Any) -> None:
+    """DoRA's lengths of the weight's rows, in float32 as each forward pass measures them.
+
+    PEFT takes them in the weight's own type, which moves the output at step 0.
+    """
+    import torch
+    from peft.utils.integrations import dequantize_module_weight
+
+    lengths = layer.lora_magnitude_vector[ADAPTER]
+    weight = dequantize_module_weight(layer.get_base_layer()).float()
+    lengths.weight.data = lengths.get_weight_norm(weight, torch.zeros((), device=weight.device), scaling=1.0)
+
+
+def _start_from_principal_directions(layer: Any, config: Any) -> None:
+    """Both matrices from the weight's r largest singular values: s B A is its best approximation of rank r.
+
+    A second, frozen pair takes the same away, so the weight stays as it is and step 0 is the base, exactly; PiSSA takes
+    it out of the weight, which is the same function. Source: Meng et al., PiSSA (2024).
+    """
+    import copy
+
+    import torch
+
+    plain = copy.copy(config)
+    plain.lora_dropout = 0.0
+    layer.update_layer(START, config.r, lora_alpha=config.lora_alpha, config=plain)
+    weight = layer.get_base_layer().weight.detach().float()
+    weight = weight.T if layer.fan_in_fan_out else weight
+    left, lengths, right = torch.svd_lowrank(weight, q=min(2 * config.r, *weight.shape), niter=8)
+    scale = (lengths[: config.r] / layer.scaling[ADAPTER]).sqrt()
+    first, second = scale[:, None] * right[:, : config.r].T, left[:, : config.r] * scale
+    for name, sign in ((ADAPTER, 1), (START, -1)):
+        layer.lora_A[name].weight.data = first.clone()
+        layer.lora_B[name].weight.data = sign * second
+    layer.set_adapter([ADAPTER, START])
+    for part in (layer.lora_A[START], layer.lora_B[START]):
+        part.requires_grad_(False)
+
+
+def _parts(tuned: Tuned) -> dict[str, list[torch.Tensor]]:
+    """PEFT's name of each saved tensor, with what is put together in it: the trained one, and the frozen start."""
+    every = dict(tuned.model.named_parameters())
+    starts = {name: every.get(name.replace(f".{ADAPTER}.", f".{START}.")) for name in tuned.trainable}
+    return {
+        _peft_name(name): [own, *(one for one in (starts[name],) if one is not None)]
+        for name, own in tuned.trainable.items()
+    }
+
+
+def _rank_side(name: str) -> int:
+    """The side of a saved matrix that is as wide as the rank: A (r, inputs), B (outputs, r)."""
+    return 1 if ".lora_B." in name else 0
+
+
+def _peft_name(name: str) -> str:
+    """`q_proj.lora_A.default.weight` is saved as `base_model.model.q_proj.lora_A.weight`, DoRA's lengths without the
+    last part."""
+    plain = PEFT_PREFIX + re.sub(rf"(\.lora_\w+)\.{ADAPTER}(?=\.|$)", r"\1", name)
+    return plain.removesuffix(".weight") if ".lora_magnitude_vector" in plain else plain

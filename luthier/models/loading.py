@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from luthier.errors import Mistake, UserError, mistake
 from luthier.models.quiet import quiet
@@ -38,8 +38,13 @@ def load_config(path: Path) -> Any:
     return config
 
 
-def load_model(source: Source, dtype: torch.dtype, attention: str = "sdpa") -> Any:
+def load_model(
+    source: Source, dtype: torch.dtype | Literal["auto"], attention: str = "sdpa", quantization: Any = None
+) -> Any:
     """The model of `source.folder` on the CPU, in evaluation mode; its adapter, if any, is left to the caller.
+
+    `dtype` "auto" is that of the files. `quantization` is transformers' configuration of weights to be packed as they
+    are read.
 
     Raises `UserError` where a weight is missing or has another shape: transformers would start it at random.
     """
@@ -53,6 +58,8 @@ def load_model(source: Source, dtype: torch.dtype, attention: str = "sdpa") -> A
             config=config,
             dtype=dtype,
             attn_implementation=attention,
+            quantization_config=quantization,
+            device_map=None if quantization is None else {"": "cpu"},
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,

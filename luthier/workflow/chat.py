@@ -15,7 +15,7 @@ from luthier.engine.generation import grow
 from luthier.errors import UserError
 from luthier.flow import Message, Place, Question, result_of
 from luthier.runs.run import Run
-from luthier.workflow.loaded_model import engine_of, find, open_base
+from luthier.workflow.loaded_model import find, open_for_use
 from luthier.workflow.opened_run import decoder, open_run
 
 LIMIT = 512
@@ -61,7 +61,8 @@ def open_chat(run: str, root: Path = Path("runs")) -> Chat:
         except UserError as no_model:
             raise UserError([*no_run.mistakes, *no_model.mistakes]) from None
         template = load("model", {}, named.tokenizer)
-        engine = engine_of(open_base(named, "float32"))
-        return Chat(engine, named.tokenizer, template, stop_tokens(template, named.tokenizer, named.eos))
+        return Chat(
+            open_for_use(named, "float32"), named.tokenizer, template, stop_tokens(template, named.tokenizer, named.eos)
+        )
     opened = result_of(open_run(run, root))
     return Chat(opened.tuned(opened.open_base()), opened.tokenizer, opened.template, opened.stops)

@@ -30,6 +30,7 @@ from luthier.flow import (
     Rendered,
     Report,
     Tokenized,
+    Tuned,
 )
 from luthier.settings.schema import Settings
 from luthier.workflow.loaded_model import engine_of
@@ -51,7 +52,7 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
-    engine = engine_of(model)
+    engine = engine_of(Tuned(model, None, {}))
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):

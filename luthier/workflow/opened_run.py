@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from luthier.data.render import stop_tokens
 from luthier.data.templates import Template, load
 from luthier.engine.forward import Engine
 from luthier.errors import mistake
-from luthier.flow import Event
+from luthier.flow import Event, Tuned
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
 from luthier.workflow import run_file
 from luthier.workflow.loaded_model import Named, engine_of, find, open_base
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +29,18 @@ class Opened:
     template: Template
     stops: tuple[int, ...]
 
-    def open_base(self) -> torch.nn.Module:
+    def open_base(self) -> Any:
         """The model before tuning."""
-        return open_base(self.base, self.settings.training_config.hyperparameters.precision)
+        return open_base(self.base, self.settings)
 
-    def tuned(self, model: torch.nn.Module) -> Engine:
+    def tuned(self, model: Any) -> Engine:
         """The tuned model, made from the one before tuning, which it changes."""
         method = run_file.method(self.settings.tuning_method)
-        if method.TRAINS_THE_BASE:
-            from luthier.flow import Tuned
-
-            method.load(Tuned(model, None, {}), self.run.weights)
-        else:
-            method.open_adapter(model, self.run.weights)
-        return engine_of(model)
+        if not method.TRAINS_THE_BASE:
+            return engine_of(method.open_adapter(model, self.run.weights))
+        tuned = Tuned(model, None, {})
+        method.load(tuned, self.run.weights)
+        return engine_of(tuned)
 
 
 def open_run(name: str, root: Path) -> Generator[Event, None, Opened]:

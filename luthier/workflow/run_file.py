@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from luthier import plugins
-from luthier.errors import Mistake, UserError
+from luthier.errors import Mistake, UserError, mistake
 from luthier.settings.loading import AUTO, DEFAULT, Loaded, load
 from luthier.settings.schema import Section, Settings
 
@@ -22,26 +24,43 @@ def sections() -> dict[str, type[Section]]:
 
 
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
-    """The merged settings. Raises `UserError` with every mistake, and with what this version cannot do yet."""
+    """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
+    has to be installed first."""
     loaded = load(files, data=data, overrides=overrides, sections=sections())
-    if mistakes := list(_not_yet(loaded.settings)):
+    if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
         raise UserError(mistakes)
     return loaded
 
 
 def written(loaded: Loaded, path: str) -> bool:
-    """Whether the user wrote this setting."""
-    return loaded.provenance[path].source not in (AUTO, DEFAULT)
+    """Whether the user chose this setting's value."""
+    source = loaded.provenance[path]
+    return source.source not in (AUTO, DEFAULT) and source.value != AUTO
 
 
 def method_settings(settings: Settings, method: Any) -> Any:
     """The settings of the method that a run uses."""
-    return getattr(settings.training_config, method.SECTION) if method.SECTION else method.Settings()
+    section = getattr(method, "SETTINGS_FROM", method.SECTION)
+    return getattr(settings.training_config, section) if section else method.Settings()
 
 
 def method(name: str) -> Any:
     """The module of a tuning method."""
     return plugins.load(METHODS, name)
+
+
+def method_of(adapter: Path) -> Any:
+    """The module of the method whose adapter stands in a folder. Raises `UserError` where it is none's."""
+    path = adapter / "adapter_config.json"
+    config = orjson.loads(path.read_bytes())
+    modules = [method(name) for name in plugins.names(METHODS)]
+    for module in modules:
+        if hasattr(module, "opens") and module.opens(adapter, config):
+            return module
+    kinds = ", ".join(module.__name__.rpartition(".")[2] for module in modules if hasattr(module, "opens"))
+    raise mistake(
+        f"an adapter of the kind {config.get('peft_type')} cannot be opened", str(path), f"take one of {kinds}"
+    )
 
 
 def data_files(settings: Settings) -> list[Path]:
@@ -60,8 +79,6 @@ def shown(path: str) -> str:
 def _not_yet(settings: Settings) -> list[Mistake]:
     """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
     data, training = settings.data, settings.training_config
-    trainable = [name for name in plugins.names(METHODS) if hasattr(plugins.load(METHODS, name), "attach")]
-    wanted = settings.tuning_method
     asked = [
         (
             "objective",
@@ -71,7 +88,6 @@ def _not_yet(settings: Settings) -> list[Mistake]:
         ("data.balance", data.balance, "leave it out"),
         ("data.augment", bool(data.augment), "leave it out"),
         ("data.replay", data.replay > 0, "leave it out"),
-        ("tuning_method", wanted not in ("auto", *trainable), f"write one of: {', '.join(trainable)}"),
         (
             "training_config.evaluation.metric",
             training.evaluation.metric not in MEASURED_WHILE_TRAINING,
@@ -79,3 +95,11 @@ def _not_yet(settings: Settings) -> list[Mistake]:
         ),
     ]
     return [Mistake("this version cannot do that yet", where, remedy) for where, is_asked, remedy in asked if is_asked]
+
+
+def _missing(settings: Settings) -> list[Mistake]:
+    """What the method needs and this machine lacks."""
+    if settings.tuning_method == AUTO or not hasattr(method(settings.tuning_method), "missing"):
+        return []
+    lacking = method(settings.tuning_method).missing()
+    return [lacking] if lacking else []

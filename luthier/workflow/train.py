@@ -26,6 +26,7 @@ from luthier.workflow.signals import caught
 if TYPE_CHECKING:
     from luthier.flow import Tuned
     from luthier.training.loop import Plan, Training
+    from luthier.workflow.loaded_model import Named
 
 Writers = Mapping[str, Callable[[Path], None]]
 MASKS_KEPT = 3
@@ -52,7 +53,7 @@ class _Ready:
 
     loaded: Loaded
     prepared: Prepared
-    tokenizer: Any
+    base: Named
     method: Any
     tuned: Tuned
     training: Training
@@ -124,22 +125,39 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     yield from said(prepared.account, prepared.problems)
     loaded = resolve_auto(prepared.loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
     method = run_file.method(loaded.settings.tuning_method)
+    _refuse_without_room(base, prepared.longest, loaded.settings, method)
     loaded = _precision_chosen(loaded, method)
-    model = open_base(base, loaded.settings.training_config.hyperparameters.precision)
-    loaded = _targets_resolved(loaded, method, model)
+    model = open_base(base, loaded.settings)
+    loaded = _method_resolved(loaded, method, model, base.tokenizer)
     loaded = _training_resolved(loaded, method, len(prepared.train))
     settings = loaded.settings
-    tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed)
+    tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed, base.tokenizer)
     engine = Engine(tuned)
-    if why := engine.why_padded(prepared.longest):
-        yield Note("warning", why)
+    for text in engine.notes(prepared.longest):
+        yield Note("warning", text)
     plan, batch_size = _plan(settings), settings.training_config.hyperparameters.batch_size
     free = available_bytes(engine.device)
     if why := why_checkpointing(engine, prepared.longest, batch_size, plan.tokens_a_pass, free):
         engine = replace(engine, checkpointing=True)
         yield Note("setting", why)
     training = Training(engine, prepared.train, prepared.validation, plan)
-    return _Ready(loaded, prepared, base.tokenizer, method, tuned, training)
+    return _Ready(loaded, prepared, base, method, tuned, training)
+
+
+def _refuse_without_room(base: Named, longest: int, settings: Settings, method: Any) -> None:
+    """Raises `UserError` where the longest row and the virtual tokens before it are more than the model's context."""
+    virtual = method.virtual_tokens(run_file.method_settings(settings, method))
+    context = base.context_length
+    if context is None or virtual + longest <= context:
+        return
+    ways = [f"`num_virtual_tokens: {context - longest}` or less"] if longest < context else []
+    if virtual + 2 <= context:
+        ways.append(f"`data.max_length: {context - virtual}` with `data.too_long: cut_start`")
+    raise mistake(
+        f"{virtual} virtual tokens before a row of {longest} are more than the model's context of {context}",
+        f"training_config.{method.SECTION}.num_virtual_tokens",
+        f"write {', or '.join(ways)}",
+    )
 
 
 def _precision_chosen(loaded: Loaded, method: Any) -> Loaded:
@@ -153,14 +171,16 @@ def _precision_chosen(loaded: Loaded, method: Any) -> Loaded:
     return resolve_auto(loaded, path, *fast_precision(torch.device("cpu")))
 
 
-def _targets_resolved(loaded: Loaded, method: Any, model: Any) -> Loaded:
-    """LoRA's layers where nobody named them and the model has none of the usual names."""
-    if method.SECTION is None:
-        return loaded
-    before = run_file.method_settings(loaded.settings, method)
-    path = f"training_config.{method.SECTION}.target_modules"
-    after, reason = method.resolve(before, model, path in loaded.provenance and run_file.written(loaded, path))
-    return resolve(loaded, path, after.target_modules, reason, "auto") if reason else loaded
+def _method_resolved(loaded: Loaded, method: Any, model: Any, tokenizer: Any) -> Loaded:
+    """What the model decides of the method's settings."""
+
+    def chosen(path: str) -> bool:
+        return run_file.written(loaded, f"training_config.{path}")
+
+    own = run_file.method_settings(loaded.settings, method)
+    for path, value, reason in method.resolve(own, model, chosen, tokenizer):
+        loaded = resolve(loaded, f"training_config.{path}", value, reason, "auto")
+    return loaded
 
 
 def _training_resolved(loaded: Loaded, method: Any, rows: int) -> Loaded:
@@ -209,7 +229,7 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run = Run.create(root, settings.name)
     run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
     run.write_rows(ready.prepared.account.to_data())
-    run.write_mask([shown(row, ready.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
+    run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
     run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
     return run, ready
 
@@ -219,10 +239,8 @@ def _settings_said(ready: _Ready) -> Generator[Event, None, None]:
     for path, source in ready.loaded.provenance.items():
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
-    trainable = sum(parameter.numel() for parameter in ready.tuned.trainable.values())
-    whole = sum(parameter.numel() for parameter in ready.tuned.model.parameters())
-    before = whole - (0 if ready.method.TRAINS_THE_BASE else trainable)
-    yield Note("setting", f"{trainable:,} parameters are trained: {trainable / before:.3%} of the model's {before:,}")
+    trainable, whole = sum(one.numel() for one in ready.tuned.trainable.values()), ready.base.parameters
+    yield Note("setting", f"{trainable:,} parameters are trained: {trainable / whole:.3%} of the model's {whole:,}")
 
 
 def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
@@ -306,10 +324,10 @@ def _finish(run: Run, ready: _Ready) -> Generator[Event, None, None]:
     checkpoint = run.checkpoint(training.best_step or training.step)
 
     def write(folder: Path) -> None:
-        for name in ready.weights():
+        for name in ready.weights().keys() - set(getattr(ready.method, "ONLY_TO_RESUME", ())):
             shutil.copyfile(checkpoint.folder / name, folder / name)
-        ready.tokenizer.chat_template = ready.prepared.template.text
-        ready.tokenizer.save_pretrained(folder)
+        ready.base.tokenizer.chat_template = ready.prepared.template.text
+        ready.base.tokenizer.save_pretrained(folder)
 
     run.save_weights(write)
     run.update(state="done", last_step=training.step, best_step=training.best_step or None)

@@ -120,14 +120,14 @@ def test_modules_that_the_model_lacks_are_refused_with_those_it_has(tiny_model: 
     model = load_model(tiny_model, torch.float32)
     settings = lora.Settings(target_modules=("q_proj", "c_attn"))
     with pytest.raises(UserError, match=r"no linear layer named c_attn") as error:
-        lora.resolve(settings, model, written=True)
+        lora.resolve(settings, model, lambda path: True)
     assert "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj" in str(error.value)
 
 
 def test_a_pattern_that_matches_nothing_is_refused(tiny_model: Source) -> None:
     settings = lora.Settings(target_modules=".*attention_w")
     with pytest.raises(UserError, match="matches no linear layer"):
-        lora.resolve(settings, load_model(tiny_model, torch.float32), written=True)
+        lora.resolve(settings, load_model(tiny_model, torch.float32), lambda path: True)
 
 
 def test_gpt_2_s_own_projection_is_taken_where_nobody_named_one() -> None:
@@ -135,7 +135,7 @@ def test_gpt_2_s_own_projection_is_taken_where_nobody_named_one() -> None:
 
     config = GPT2Config(n_layer=1, n_head=2, n_embd=16, vocab_size=50, n_positions=32, bos_token_id=0, eos_token_id=0)
     model = GPT2LMHeadModel(config)
-    settings, reason = lora.resolve(lora.Settings(), model, written=False)
-    assert settings.target_modules == ("c_attn",)
+    ((path, names, reason),) = lora.resolve(lora.Settings(), model, lambda path: False)
+    assert (path, names) == ("lora_config.target_modules", ("c_attn",))
     assert reason == "the model has no q_proj, v_proj; these hold its queries and values"
-    assert lora.attach(model, settings, 0).trainable
+    assert lora.attach(model, lora.Settings(target_modules=names), 0).trainable
