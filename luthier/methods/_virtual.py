@@ -27,10 +27,6 @@ TEXT = (
 
 def check_text(init: str, text: str | None) -> None:
     """Raises the error of settings that do not fit each other."""
-    if text is not None and not text.strip():
-        raise together(
-            "init_text", "the text is empty", "write what the virtual tokens should begin as, or leave it out"
-        )
     if init == "text" and text is None:
         raise together("init", "`init: text` has no text to begin with", "write `init_text: ...` beside it")
     if init not in ("auto", "text") and text is not None:
@@ -44,14 +40,13 @@ def text_tokens(text: str, tokenizer: Any) -> list[int]:
 
 
 def check_length(text: str, tokenizer: Any, length: int, section: str) -> None:
-    """Raises `UserError` where a text has more tokens than there are virtual ones."""
-    count = len(text_tokens(text, tokenizer))
+    """Raises `UserError` where a text is empty, or has more tokens than there are virtual ones."""
+    place, count = f"training_config.{section}.init_text", len(text_tokens(text, tokenizer))
+    if not text.strip() or not count:
+        raise mistake("the text is empty", place, "write what the virtual tokens should begin as, or leave it out")
     if count > length:
-        raise mistake(
-            f"the text has {count} tokens, and there are {length} virtual tokens",
-            f"training_config.{section}.init_text",
-            f"write a shorter text, or `num_virtual_tokens: {count}`",
-        )
+        message = f"the text has {count} tokens, and there are {length} virtual tokens"
+        raise mistake(message, place, f"write a shorter text, or `num_virtual_tokens: {count}`")
 
 
 def beginning(tokenizer: Any, length: int) -> str:

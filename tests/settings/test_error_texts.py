@@ -123,6 +123,7 @@ FILES: dict[str, str | bytes] = {
     "a template that begins with its answer": 'formats: {completion: {template: "{output}{input}"}}\n',
     "a start text that is missing": "training_config: {prompt_tuning_config: {init: text}}\n",
     "a start text that is not used": "training_config: {prefix_tuning_config: {init: random, init_text: Hello}}\n",
+    "a PiSSA start with DoRA": "training_config: {lora_config: {init: pissa, use_dora: true}}\n",
     "a long value": f"tuning_method: {'x' * 100}\n",
 }
 
