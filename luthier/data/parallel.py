@@ -76,8 +76,22 @@ def _here(
             if block is None:
                 break
             if count % shares == share:
-                yield number, block.end, work(number, block)
+                with _no_collector():
+                    result = work(number, block)
+                yield number, block.end, result
             count += 1
+
+
+@contextlib.contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the search for garbage in circles: a block makes many objects and no circles, and is done soon."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _elsewhere(
