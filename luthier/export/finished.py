@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 class Finished:
     """A run with tuned weights.
 
-    `method` is its method's module, `weights` the folder of its result, `base_folder` the untuned model's. `base` is
-    the name that other tools load the untuned model by: a hub id or a folder; None where the run went on from another
-    run's adapter, which stands nowhere as a model. `precision` is the number type that the run's model is computed in,
-    `stops` are the tokens that end an answer. `tuned(precision)` loads the tuned model as `luthier chat` uses it, in
-    this number type.
+    `method` is its method's module, `settings` what stands in that one's section of the run file, `weights` the folder
+    of the run's result, `base_folder` the untuned model's. `base` is the name that other tools load the untuned model
+    by: a hub id or a folder; None where the run went on from another run's adapter, which stands nowhere as a model.
+    `precision` is the number type that the run's model is computed in, `stops` are the tokens that end an answer.
+    `tuned(precision)` loads the tuned model as `luthier chat` uses it, in this number type.
     """
 
     name: str
     method_name: str
     method: Any
+    settings: Any
     weights: Path
     base: str | None
     base_folder: Path

@@ -19,21 +19,16 @@ if TYPE_CHECKING:
 TEMPLATE_FILE = "chat_template.jinja"
 
 
-def load_plain(folder: Path, precision: str, device: torch.device) -> Any:
-    """The causal language model of a folder."""
+def load_plain(folder: Path, precision: str, device: torch.device, **options: Any) -> Any:
+    """The causal language model of a folder. `options` are transformers' own."""
     import torch
     from transformers import AutoModelForCausalLM
 
     causal: Any = AutoModelForCausalLM
+    safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     with quiet():
-        model = causal.from_pretrained(
-            folder,
-            dtype=getattr(torch, precision),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    return model.to(device).eval()
+        model = causal.from_pretrained(folder, dtype=getattr(torch, precision), **safely, **options)
+    return (model if model.device == device else model.to(device)).eval()
 
 
 def logits_of(model: Any, plain: Any) -> Logits:

@@ -123,6 +123,7 @@ def verdict(parity: Parity) -> str:
 
 def _finished(opened: Opened) -> Finished:
     settings, source = opened.settings, opened.base.source
+    method = run_file.method(settings.tuning_method)
 
     def tuned(precision: str) -> Engine:
         training = settings.training_config
@@ -135,7 +136,8 @@ def _finished(opened: Opened) -> Finished:
     return Finished(
         name=opened.run.name,
         method_name=settings.tuning_method,
-        method=run_file.method(settings.tuning_method),
+        method=method,
+        settings=getattr(settings.training_config, method.SECTION) if method.SECTION else None,
         weights=opened.run.weights,
         base=base,
         base_folder=source.folder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def test_its_readme_loads_it_and_it_answers(
         [{"role": "user", "content": asked}], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     chat = open_chat(str(run))
-    with quiet():
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # PEFT says that it counts the positions itself
         answer = names["model"].generate(
             **tokens, max_new_tokens=8, do_sample=False, eos_token_id=list(chat.stops), pad_token_id=2
         )

@@ -172,6 +172,27 @@ def test_generation_settings_that_transformers_would_not_save_are_kept(
     assert json.loads((Path(made.path) / "generation_config.json").read_bytes())["temperature"] == 0.6
 
 
+def test_four_bits_of_bfloat16_weights_are_the_same_for_peft(
+    tiny_model_writer: Callable[..., Path], tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    model = tiny_model_writer(tmp_path / "half")
+    tensors = {name: one.to(torch.bfloat16) for name, one in load_file(model / "model.safetensors").items()}
+    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((model / "config.json").read_bytes())
+    (model / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    rows = write_rows(tmp_path / "rows.jsonl", 8)
+    overrides = [f"model={model}", "tuning_method=qlora", "training_config.hyperparameters.max_steps=2"]
+    overrides.append("training_config.hyperparameters.precision=float32")
+    run, _ = worked(train([str(rows)], overrides=overrides, root=tmp_path / "runs"))
+    for format in ("adapter", "merged"):
+        made, _ = worked(export(str(run.folder), format=format))
+        assert made.verified
+        assert made.parity.in_float32.relative_logit_gap < 1e-5
+
+
 def test_a_format_that_does_not_exist_names_those_that_do(trained: Trained) -> None:
     with pytest.raises(UserError, match=r"'onnx' is none of the formats\n  one of: .*adapter, .*merged"):
         worked(export(str(trained.folder), format="onnx"))

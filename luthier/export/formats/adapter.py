@@ -25,9 +25,9 @@ An adapter ({method}) made by Luthier from the run `{name}`, in PEFT's files. In
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {classes}
 
-base = AutoModelForCausalLM.from_pretrained({base!r}, dtype={precision!r})
+base = AutoModelForCausalLM.from_pretrained({base!r}, {options})
 model = PeftModel.from_pretrained(base, ".")
 tokenizer = AutoTokenizer.from_pretrained(".")
 ```
@@ -62,11 +62,16 @@ def write(finished: Finished, folder: Path) -> None:
     path = folder / CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": finished.base}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    options = [f"dtype={finished.precision!r}"]
+    if four_bits := _four_bits(finished, finished.precision):
+        given = ", ".join(f"{name}={value!r}" for name, value in four_bits.items())
+        options.append(f"quantization_config=BitsAndBytesConfig({given})")
     text = README.format(
         name=finished.name,
         method=finished.method_name,
         base=finished.base,
-        precision=finished.precision,
+        classes=", ".join(["AutoModelForCausalLM", "AutoTokenizer", *(["BitsAndBytesConfig"] if four_bits else [])]),
+        options=", ".join(options),
         stops=list(finished.stops),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -75,8 +80,25 @@ def write(finished: Finished, folder: Path) -> None:
 def read(finished: Finished, folder: Path, precision: str, device: torch.device) -> Logits:
     """The untuned model loaded by transformers, the adapter put on it by PEFT."""
     from peft import PeftModel
+    from transformers import BitsAndBytesConfig
 
-    plain = load_plain(finished.base_folder, precision, device)
+    options: dict[str, Any] = {}
+    if four_bits := _four_bits(finished, precision):
+        options["quantization_config"] = BitsAndBytesConfig(**four_bits)
+    plain = load_plain(finished.base_folder, precision, device, **options)
     with quiet():
         model: Any = PeftModel.from_pretrained(plain, str(folder)).to(device)
     return logits_of(model.eval(), plain)
+
+
+def _four_bits(finished: Finished, precision: str) -> dict[str, Any]:
+    """What transformers is told where the weights under the adapter have four bits; nothing where they have not."""
+    if not hasattr(finished.method, "load_base"):
+        return {}
+    own = finished.settings
+    return {
+        "load_in_4bit": True,
+        "bnb_4bit_quant_type": own.quant_type,
+        "bnb_4bit_use_double_quant": own.double_quant,
+        "bnb_4bit_compute_dtype": precision if own.compute_dtype == "auto" else own.compute_dtype,
+    }
