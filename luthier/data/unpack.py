@@ -5,14 +5,11 @@ from __future__ import annotations
 import io
 import shlex
 from io import BufferedReader
-from typing import TYPE_CHECKING
+from typing import Any
 
 from luthier.data.text import BINARY, PACKERS
 from luthier.errors import UserError, mistake
 from luthier.flow import Place
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 BUFFER_BYTES = 1 << 16
 """What is unpacked at once; of a file that is cut, as much may be lost before the cut."""
@@ -48,7 +45,7 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         """Ends at a fault, and raises it when asked again: so a reader has all that comes before it."""
         if self._failure:
             raise self._failure

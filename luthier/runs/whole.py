@@ -25,7 +25,7 @@ def to_disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            remedy = "free some space and type the same again (a run: luthier train --resume RUN); what was saved is whole"
+            remedy = "free some space and type the same again (a run: luthier train --resume RUN); the rest is whole"
             raise mistake("the disk is full", str(path), remedy) from error
         if error.errno in _CLOSED:
             remedy = "choose a folder that you may write, or change its owner"

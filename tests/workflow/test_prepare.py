@@ -65,7 +65,7 @@ def test_a_text_file_can_be_trained_on_and_the_loss_falls(tiny_model: Source, tm
 
 def test_preferences_are_trained_on_their_better_answer_when_asked_for(tiny_model: Source, tmp_path: Path) -> None:
     path = rows(tmp_path / "rows.jsonl", PREFERENCE)
-    with pytest.raises(UserError, match="cannot train on preferences yet.*\n.*objective: supervised"):
+    with pytest.raises(UserError, match=r"cannot train on preferences yet.*\n.*objective: supervised"):
         prepared(tiny_model, [path])
     found, _ = prepared(tiny_model, [path], objective="supervised")
     text = load_tokenizer(tiny_model).decode(found.train[0].tokens.tolist())
@@ -95,7 +95,11 @@ def test_files_of_several_forms_and_packings_go_together_under_one_template(tiny
 def test_rows_of_another_kind_than_asked_are_refused(
     tiny_model: Source, tmp_path: Path, texts: list[str], settings: dict[str, Any], said: str
 ) -> None:
-    kinds = {"text": {"text": "a b c"}, "chat": CHAT, "instruction": {"instruction": "say", "response": "x"}}
+    kinds: dict[str, dict[str, Any]] = {
+        "text": {"text": "a b c"},
+        "chat": CHAT,
+        "instruction": {"instruction": "say", "response": "x"},
+    }
     files = [rows(tmp_path / f"{kind}.jsonl", kinds[kind]) for kind in texts]
     with pytest.raises(UserError) as error:
         prepared(tiny_model, files, **settings)
