@@ -32,7 +32,7 @@ def check(
     ] = None,
     json: JsonOption = False,
 ) -> Job:
-    """Look at rows or a run file before training, and write rows in another form.
+    """Look at rows or a run file; convert rows.
 
     Lists every problem with its line, and what would be read, kept and trained on. Exit code 1 where a row cannot be
     used. Writes nothing without --write; with it, the rows left out stand in a file beside G, each with its reason.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def selftest(json: JsonOption = False) -> Job:
-    """Prove on this machine that training, scoring and saving are exact.
+    """Prove on this machine that Luthier is exact.
 
     Each claim is measured on small random models and stands beside its limit. Takes about a minute. Exit code 1 where
     one does not hold.
