@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.train import MODEL, ROOT, machine
+from benchmarks.measuring import MODEL, ROOT, commit, machine
 
 SIDES = ("read", "luthier", "trl", "trl-all-cores")
 
@@ -200,7 +200,8 @@ def main() -> None:
     for side in ("trl", "trl-all-cores"):
         ratios = [ours / theirs for ours, theirs in zip(rates["luthier"], rates[side], strict=True)]
         report[f"luthier / {side}"] = _middle(ratios)
-    asked.out.write_text(json.dumps({**machine(), **report, "rounds": found}, indent=1) + "\n", encoding="utf-8")
+    whole = {"commit": commit(), **machine(), **report, "rounds": found}
+    asked.out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1))
     print(f"kept in {asked.out}")
 

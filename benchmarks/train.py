@@ -1,266 +1,287 @@
-"""Training speed, loss and memory beside TRL: the same model, rows, adapter and batch, A and B interleaved.
+"""Training speed, loss and memory, beside TRL where there is something to compare with.
 
-`make bench-train`, or `python benchmarks/train.py [--rounds 3] [--steps 4] [--out FILE]`
+`make bench-train`, or `python -m benchmarks.train [--work mixed,shared,matrix,qlora,growth] [--rounds 3] [--smoke]`
 
-Each side runs in a process of its own, in turn, so that a busy machine slows both. Counted are the rows' own tokens a
-second, as if each row stood alone. TRL is set by hand: no activation checkpointing, loss on answers only, bf16 weights;
-and once more with float32 weights, which is the faster on a CPU without bfloat16 instructions.
+- mixed: chat rows of mixed length, beside TRL set by hand and TRL as it comes;
+- shared: rows under one system prompt of about 560 tokens, beside TRL by hand, which accumulates passes of 8 rows;
+- matrix: the rate of matrix products alone, and the share of it that training reaches;
+- qlora: QLoRA beside LoRA at 2,048 tokens a forward;
+- growth: seconds against distinct tokens over a sixteenfold range, drawn in growth.svg.
+
+Each side runs in a process of its own, in turn, so that a busy machine slows both; the same model, adapter, rows and
+batch, no dropout. Counted are the rows' own tokens a second, as if each row stood alone. Every measurement is kept at
+once: started again, a benchmark that was killed goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-MODEL = "smollm2-135m-instruct"
-BATCH = 8
-LEARNING_RATE = 1e-4
-SEED = 0
-SIDES = ("luthier", "trl-bfloat16", "trl-float32")
+from benchmarks.measuring import MODEL, NUMERIC, RESULTS, SCRATCH, Kept, code_of, measure, shown, spread
+from benchmarks.one_training import Result, Task
+from benchmarks.plot import Point, draw, fit
+from benchmarks.sides import least_flop
+
+WORKS = ("mixed", "shared", "matrix", "qlora", "growth")
+CODE = (*NUMERIC, "benchmarks/one_training.py", "benchmarks/rows.py", "benchmarks/sides.py")
+LOSSES_APART = 0.01
+"""How far the losses of a step may differ, relative to the peer's, for its speed to count."""
 
 
-def rows(steps: int) -> list[dict[str, Any]]:
-    """Mixed chat rows, `steps` batches of them: real instructions and answers, 10 to 160 words long together."""
-    data = ROOT.parent / "shared" / "data" / "llama_factory" / "alpaca_en_demo.json"
-    if not data.is_file():
-        raise SystemExit(f"the benchmark's rows are absent: {data}")
-    found = json.loads(data.read_text(encoding="utf-8"))
-    chosen = [row for row in found if 10 < len(f"{row['instruction']} {row['input']} {row['output']}".split()) < 160]
-    return [
-        {
-            "prompt": [{"role": "user", "content": f"{row['instruction']}\n\n{row['input']}".strip()}],
-            "completion": [{"role": "assistant", "content": row["output"].strip()}],
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. `shared`: rows a step, and of those the rows that TRL takes at once. `growth`: rows a step
+    that stand alone, and that share a beginning."""
+
+    steps: int = 4
+    mixed: int = 8
+    shared: tuple[tuple[int, int], ...] = ((32, 8), (64, 8))
+    products: tuple[int, ...] = (1024, 2048)
+    passes: int = 3
+    reached: tuple[tuple[str, int], ...] = (("mixed", 8), ("mixed", 32), ("shared", 32))
+    even: int = 8
+    growth: tuple[tuple[str, tuple[int, ...]], ...] = (
+        ("alone", (8, 16, 32, 64, 128)),
+        ("shared", (16, 48, 112, 272, 588)),
+    )
+
+
+SMOKE = Sizes(
+    steps=1,
+    mixed=2,
+    shared=((2, 1),),
+    products=(64,),
+    passes=1,
+    reached=(("mixed", 2),),
+    even=1,
+    growth=(("alone", (1, 2)), ("shared", (1, 4))),
+)
+
+
+def tasks(work: str, sizes: Sizes, precision: str) -> list[Task]:
+    """A round of a work, in the order in which it is measured. `precision` is what this machine multiplies fastest."""
+    steps = sizes.steps
+    if work == "mixed":
+        hand = ["float32", *(["bfloat16"] if precision == "bfloat16" else [])]
+        peers = [Task(work, f"trl-{one}", "mixed", sizes.mixed, steps, one, sizes.mixed) for one in hand]
+        defaults = Task(work, "trl-defaults", "mixed", sizes.mixed, steps, "float32", sizes.mixed)
+        return [Task(work, "luthier", "mixed", sizes.mixed, steps, precision), *peers, defaults]
+    if work == "shared":
+        return [
+            task
+            for batch, rows_a_pass in sizes.shared
+            for task in (
+                Task(work, "luthier", "shared", batch, steps, precision),
+                Task(work, f"trl-{precision}", "shared", batch, steps, precision, rows_a_pass),
+            )
+        ]
+    if work == "matrix":
+        rate = Task(work, "products before", precision=precision, products=sizes.products, passes=sizes.passes)
+        reached = [Task(work, "luthier", kind, batch, steps, precision) for kind, batch in sizes.reached]
+        return [rate, *reached, Task(**{**asdict(rate), "side": "products after"})]
+    if work == "qlora":
+        return [
+            Task(work, side, "even", sizes.even, steps, precision, tokens_a_pass=2048) for side in ("lora", "qlora")
+        ]
+    return [Task(work, "luthier", kind, batch, 1, precision) for kind, batches in sizes.growth for batch in batches]
+
+
+# ------------------------------------------------------------------------------------------------ what came out
+
+
+def beside(ours: list[Result], theirs: list[Result]) -> Result:
+    """Speed, memory and losses against a peer, round by round. A peer that was stopped counts as just that slow."""
+    both = list(zip(ours, theirs, strict=True))
+    stopped = any("stopped_after_seconds" in peer for peer in theirs)
+    rates = [
+        (mine["row_tokens"] / mine["seconds"])
+        / (mine["row_tokens"] / peer.get("stopped_after_seconds", peer.get("seconds")))
+        for mine, peer in both
+    ]
+    found: Result = {"speed": spread(rates), "speed_is_a_lower_bound": stopped}
+    if not stopped:
+        found["memory"] = spread([mine["peak_memory_bytes"] / peer["peak_memory_bytes"] for mine, peer in both])
+        found["losses_apart"] = max(
+            abs(one - other) / abs(other)
+            for mine, peer in both
+            for one, other in zip(mine["losses"], peer["losses"], strict=True)
+        )
+        found["losses_agree"] = found["losses_apart"] <= LOSSES_APART
+    return found
+
+
+def summary(work: str, found: Mapping[Task, list[Result]]) -> Result:
+    """What a work's measurements come to."""
+    if work in ("mixed", "shared"):
+        return {
+            f"batch {mine.batch}, luthier / {peer.side}": beside(ours, theirs)
+            for mine, ours in found.items()
+            if mine.side == "luthier"
+            for peer, theirs in found.items()
+            if peer.side != "luthier" and peer.batch == mine.batch
         }
-        for row in chosen[: steps * BATCH]
-    ]
+    if work == "matrix":
+        return _shares(found)
+    if work == "qlora":
+        lora, qlora = found.values()
+        both = list(zip(qlora, lora, strict=True))
+        return {
+            "speed": spread([other["seconds"] / one["seconds"] for one, other in both]),
+            "weights": qlora[0]["weights_bytes"] / lora[0]["weights_bytes"],
+            "peak_memory": spread([one["peak_memory_bytes"] / other["peak_memory_bytes"] for one, other in both]),
+            "computed_tokens_a_step": qlora[0]["computed_tokens"] / len(qlora[0]["losses"]),
+        }
+    grown: Result = {}
+    for kind, points in growth_points(found).items():
+        peaks = [one["peak_memory_bytes"] for task, ours in found.items() if task.kind == kind for one in ours]
+        most, least = max(points)[0], min(points)[0]
+        grown[kind] = {
+            **asdict(fit(points)),
+            "range": most / least,
+            "memory_most_over_least": max(peaks) / min(peaks),
+            "points": points,
+        }
+    return grown
 
 
-def tokenized(chat_rows: list[dict[str, Any]], tokenizer: Any) -> list[tuple[list[int], int]]:
-    """Each row's tokens up to and with the end mark, and how many of them are its prompt."""
-    made = []
-    for row in chat_rows:
-        prompt = tokenizer.apply_chat_template(row["prompt"], tokenize=False, add_generation_prompt=True)
-        before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        answer = tokenizer(row["completion"][0]["content"], add_special_tokens=False)["input_ids"]
-        made.append(([*before, *answer, tokenizer.eos_token_id], len(before)))
-    return made
-
-
-def run_luthier(steps: int, adapter: Path) -> dict[str, Any]:
-    """The steps through Luthier's own loop."""
-    import numpy as np
-    import torch
-
+def _shares(found: Mapping[Task, list[Result]]) -> Result:
+    """Of the rate of products before and after in the same round, what each training reached."""
     from luthier import models
-    from luthier.engine.forward import Engine
-    from luthier.engine.precision import fast_precision
-    from luthier.flow import Place, StepLog, Tokenized
-    from luthier.methods import lora
-    from luthier.settings.schema import Hyperparameters
-    from luthier.training.loop import Plan, Training
 
-    source = models.resolve(MODEL)
-    precision = fast_precision(torch.device("cpu"))[0]
-    model = models.load_model(source, getattr(torch, precision))
-    settings = lora.Settings(r=16, alpha=32, dropout=0.0, target_modules=("q_proj", "v_proj"))
-    tuned = lora.attach(model, settings, 0)
-    if adapter.is_dir():
-        lora.load(tuned, adapter)
+    shape = models.describe(models.resolve(MODEL))
+    products = [ours for task, ours in found.items() if task.side.startswith("products")]
+    rates = [sum(one["flop_a_second"] for one in pair) / 2 for pair in zip(*products, strict=True)]
+    shares: Result = {"gflop_a_second": spread([rate / 1e9 for rate in rates])}
+    for task, ours in found.items():
+        if task.side == "luthier":
+            reached = [
+                least_flop(shape, one["computed_tokens"], one["trained_tokens"]) / one["seconds"] for one in ours
+            ]
+            share = [one / rate for one, rate in zip(reached, rates, strict=True)]
+            shares[f"{task.kind} rows, batch {task.batch}"] = spread(share)
+    return shares
+
+
+def growth_points(found: Mapping[Task, list[Result]]) -> dict[str, list[Point]]:
+    """(distinct tokens, seconds) of each step, by kind of rows."""
+    points: dict[str, list[Point]] = {}
+    for task, ours in found.items():
+        points.setdefault(task.kind, []).extend((one["computed_tokens"], one["seconds"]) for one in ours)
+    return points
+
+
+def goals(work: str, came_out: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(what, measured, goal) for people; which of them are judged is said above the table."""
+    if work in ("mixed", "shared"):
+        for name, one in came_out.items():
+            batch, _, peer = name.partition(", luthier / ")
+            if work == "mixed":
+                speed, memory = ("6x", "at most 0.50") if peer == "trl-defaults" else ("4x", "")
+            else:
+                speed, memory = {"batch 32": "25x", "batch 64": "35x"}.get(batch, ""), "at most 0.33"
+            least = "at least " if one["speed_is_a_lower_bound"] else ""
+            yield f"{work} rows, {batch}: speed over {peer}", f"{least}{shown(one['speed'])}", speed
+            if "memory" in one:
+                yield f"{work} rows, {batch}: peak memory over {peer}'s", shown(one["memory"]), memory
+                yield f"{work} rows, {batch}: losses from {peer}'s", f"{one['losses_apart']:.2%}", "at most 1%"
+    elif work == "matrix":
+        yield "products alone, GFLOP/s", shown(came_out["gflop_a_second"], 0), ""
+        for name, one in came_out.items():
+            if name != "gflop_a_second":
+                yield f"share of that rate, {name}", shown(one), "0.65"
+    elif work == "qlora":
+        tokens = came_out["computed_tokens_a_step"]
+        yield f"QLoRA's speed over LoRA's, {tokens:,.0f} tokens a forward", shown(came_out["speed"]), "0.75"
+        yield "QLoRA's weights over LoRA's", f"{came_out['weights']:.2f}", "at most 0.45"
     else:
-        adapter.mkdir()
-        for name, write in lora.files(tuned, settings, str(source.folder)).items():
-            write(adapter / name)
-    batch_rows = [
-        Tokenized(
-            np.array(tokens, dtype=np.int32),
-            np.array([0.0] * prompt + [1.0] * (len(tokens) - prompt), dtype=np.float32),
-            Place("rows", number),
-        )
-        for number, (tokens, prompt) in enumerate(tokenized(rows(steps), models.load_tokenizer(source)), 1)
-    ]
-    hyper = Hyperparameters(batch_size=BATCH, epochs=1, warmup_ratio=0.0, schedule="constant", max_grad_norm=1.0)
-    plan = Plan(hyper, LEARNING_RATE, evaluate_every=10**6, save_every=10**6, keep=1, metric="loss", seed=SEED)
-    training = Training(Engine(tuned), batch_rows, [], plan)
-    logs = [entry for entry in training.run() if isinstance(entry, StepLog)]
-    return {
-        "precision": precision,
-        "losses": [entry.train_loss for entry in logs],
-        "seconds": sum(entry.seconds for entry in logs),
-        "row_tokens": sum(entry.row_tokens for entry in logs),
-        "peak_memory_bytes": logs[-1].memory_bytes,
-    }
-
-
-def run_trl(steps: int, adapter: Path, precision: str) -> dict[str, Any]:
-    """The same steps through TRL's SFTTrainer, set by hand, on the same adapter and the rows in Luthier's order."""
-    import resource
-
-    import datasets
-    import torch
-    from peft import PeftModel
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    from luthier import models
-    from luthier.training.schedule import rows_of_step
-
-    source = models.resolve(MODEL)
-    tokenizer = models.load_tokenizer(source)
-    tokenizer.pad_token = "<|endoftext|>"
-    base = models.load_model(source, getattr(torch, precision))
-    model = PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
-
-    class Watch(TrainerCallback):  # type: ignore[misc]
-        losses: list[float] = []  # noqa: RUF012
-        started = 0.0
-        seconds = 0.0
-
-        def on_train_begin(self, *args: Any, **options: Any) -> None:
-            Watch.started = time.perf_counter()
-
-        def on_log(self, *args: Any, logs: dict[str, float] | None = None, **options: Any) -> None:
-            if logs and "loss" in logs:
-                Watch.losses.append(logs["loss"])
-                Watch.seconds = time.perf_counter() - Watch.started
-
-    found = tokenized(rows(steps), tokenizer)
-    made = [found[index] for step in range(steps) for index in rows_of_step(step + 1, len(found), BATCH, SEED)]
-    columns = {
-        "input_ids": [tokens for tokens, _ in made],
-        "labels": [[-100] * prompt + tokens[prompt:] for tokens, prompt in made],
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        config = SFTConfig(
-            output_dir=folder,
-            per_device_train_batch_size=BATCH,
-            max_steps=steps,
-            train_sampling_strategy="sequential",
-            learning_rate=LEARNING_RATE,
-            lr_scheduler_type="constant",
-            max_grad_norm=1.0,
-            weight_decay=0.0,
-            logging_steps=1,
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            report_to=[],
-            gradient_checkpointing=False,
-            bf16=precision == "bfloat16",
-            use_cpu=True,
-            max_length=None,
-            disable_tqdm=True,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        )
-        trainer = SFTTrainer(
-            model=model,
-            args=config,
-            train_dataset=datasets.Dataset.from_dict(columns),
-            processing_class=tokenizer,
-            callbacks=[Watch()],
-        )
-        trainer.train()
-    return {
-        "precision": precision,
-        "losses": Watch.losses,
-        "seconds": Watch.seconds,
-        "row_tokens": sum(len(tokens) for tokens, _ in made),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
-
-
-def one(side: str, steps: int, adapter: Path) -> dict[str, Any]:
-    """One side in a process of its own."""
-    command = [sys.executable, __file__, "--side", side, "--steps", str(steps), "--adapter", str(adapter)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{side} failed:\n{done.stderr[-4000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    import importlib.metadata
-
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    from luthier.runs.environment import describe_environment
-
-    described = describe_environment([], [])["machine"]
-    names = ("torch", "transformers", "peft", "trl")
-    return {
-        "commit": commit.stdout.strip(),
-        "processor": described["processor"],
-        "cores": described["cores"],
-        "system": platform.platform(),
-        "versions": {name: importlib.metadata.version(name) for name in names},
-    }
+        for kind, one in came_out.items():
+            yield f"seconds against distinct tokens, rows {kind}: R²", f"{one['r_squared']:.4f}", "a straight line"
+            yield (
+                f"peak memory, {one['range']:.0f} times the tokens, rows {kind}",
+                (f"{one['memory_most_over_least']:.2f}"),
+                "flat",
+            )
 
 
 def main() -> None:
-    """Runs the rounds, or one side of one where `--side` says so."""
+    """Runs the works."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "train.json")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--work", default=",".join(WORKS), help="which, with commas between them")
+    parser.add_argument("--rounds", type=int, help="3, or 1 with --smoke")
+    parser.add_argument("--limit", type=float, default=2400.0, help="seconds after which a measurement is stopped")
+    parser.add_argument(
+        "--smoke", action="store_true", help="the smallest sizes: shows that it works, measures nothing"
+    )
+    parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    if asked.side:
-        kind, _, precision = asked.side.partition("-")
-        result = (
-            run_luthier(asked.steps, asked.adapter)
-            if kind == "luthier"
-            else run_trl(asked.steps, asked.adapter, precision)
-        )
-        print(json.dumps(result))
-        return
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    wanted = asked.work.split(",")
+    if unknown := [work for work in wanted if work not in WORKS]:
+        parser.error(f"--work: {', '.join(unknown)} is none of {', '.join(WORKS)}")
+    out = asked.out or (SCRATCH / "smoke" / "train.json" if asked.smoke else RESULTS / "train.json")
+    agree = run(wanted, asked.rounds or (1 if asked.smoke else 3), SMOKE if asked.smoke else Sizes(), asked.limit, out)
+    if not agree:
+        sys.exit("losses differ by more than 1%: the sides did not train the same, so their speeds say nothing")
+
+
+def run(wanted: list[str], rounds: int, sizes: Sizes, limit: float, out: Path) -> bool:
+    """All works, what is kept already left out. Whether the losses of all sides agree."""
+    import torch
+
+    from luthier.engine.precision import fast_precision
+
+    precision, reason = fast_precision(torch.device("cpu"))
+    kept, code = Kept(out), code_of(*CODE)
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(asked.rounds):
-            for side in SIDES:
-                result = one(side, asked.steps, Path(folder) / "adapter")
-                found[side].append(result)
-                rate = result["row_tokens"] / result["seconds"]
-                losses = ", ".join(f"{loss:.4f}" for loss in result["losses"])
-                print(f"round {number + 1}  {side:13} {rate:7.1f} tokens/s  losses {losses}", flush=True)
-    report = summary(found)
-    asked.out.write_text(json.dumps({**machine(), **report, "rounds": found}, indent=1) + "\n", encoding="utf-8")
-    for side, row in report["beside"].items():
-        print(f"luthier / {side}: {row}")
-    print(f"kept in {asked.out}")
+        adapter = Path(folder) / "adapter"
+        lines: list[tuple[str, str, str]] = []
+        agree = True
+        for work in wanted:
+            found: dict[Task, list[Result]] = {task: [] for task in tasks(work, sizes, precision)}
+            for number in range(1, rounds + 1):
+                for task, results in found.items():
+                    result = kept.result(task.key(number), code)
+                    if result is None:
+                        if not adapter.is_dir():
+                            measure("benchmarks.one_training", {"adapter": str(adapter)}, limit)
+                        result = measure("benchmarks.one_training", {**asdict(task), "adapter": str(adapter)}, limit)
+                        if "stopped_after_seconds" in result and not task.side.startswith("trl"):
+                            sys.exit(f"{task.key(number)} did not end in {limit:g} s; --limit gives it longer")
+                        kept.keep(task.key(number), code, result)
+                    results.append(result)
+                    print(f"{task.key(number)}: {_line(result)}", flush=True)
+            came_out = summary(work, found)
+            kept.summarize(work, {"rounds": rounds, "precision": precision, **came_out})
+            agree = agree and all(one.get("losses_agree", True) for one in came_out.values() if isinstance(one, dict))
+            lines += goals(work, came_out)
+            if work == "growth":
+                picture = out.with_name("growth.svg")
+                names = {"alone": "rows that share nothing", "shared": "rows under one system prompt"}
+                series = {names[kind]: points for kind, points in growth_points(found).items()}
+                title = "Seconds of a step against the distinct tokens in it"
+                picture.write_text(draw(title, "distinct tokens", "seconds", series), encoding="utf-8")
+                print(f"drawn in {picture}")
+    judged = "judged here" if precision == "bfloat16" else "printed, not judged here"
+    print(f"\n{reason}; the goals are {judged}.\n\n| | median (range) | goal |\n|---|--:|--:|")
+    for what, value, goal in lines:
+        print(f"| {what} | {value} | {goal} |")
+    print(f"\nkept in {out}")
+    return agree
 
 
-def summary(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Medians and ranges of ratios, round by round, and the largest loss difference."""
-    ours = found["luthier"]
-    beside = {}
-    for side in SIDES[1:]:
-        speed = [
-            (one["row_tokens"] / one["seconds"]) / (other["row_tokens"] / other["seconds"])
-            for one, other in zip(ours, found[side], strict=True)
-        ]
-        memory = [
-            one["peak_memory_bytes"] / other["peak_memory_bytes"] for one, other in zip(ours, found[side], strict=True)
-        ]
-        apart = max(
-            abs(mine - theirs) / theirs
-            for one, other in zip(ours, found[side], strict=True)
-            for mine, theirs in zip(one["losses"], other["losses"], strict=True)
-        )
-        beside[side] = {
-            "speed": {"median": median(speed), "range": [min(speed), max(speed)]},
-            "memory": {"median": median(memory), "range": [min(memory), max(memory)]},
-            "largest_loss_difference": apart,
-        }
-    return {"batch": BATCH, "beside": beside}
+def _line(result: Result) -> str:
+    if "stopped_after_seconds" in result:
+        return f"stopped after {result['stopped_after_seconds']:g} s"
+    if "flop_a_second" in result:
+        return f"{result['flop_a_second'] / 1e9:.0f} GFLOP/s"
+    losses = ", ".join(f"{loss:.4f}" for loss in result["losses"])
+    rate, peak = result["row_tokens"] / result["seconds"], result["peak_memory_bytes"] / 1e9
+    return f"{rate:.1f} row tokens/s, {result['seconds']:.1f} s, {peak:.2f} GB, losses {losses}"
 
 
 if __name__ == "__main__":
