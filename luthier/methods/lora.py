@@ -359,8 +359,8 @@ def _start_from_principal_directions(layer: Any, config: Any) -> None:
     scale = (lengths[: config.r] / layer.scaling[ADAPTER]).sqrt()
     first, second = scale[:, None] * right[:, : config.r].T, left[:, : config.r] * scale
     for name, sign in ((ADAPTER, 1), (START, -1)):
-        layer.lora_A[name].weight.data = first.clone()
-        layer.lora_B[name].weight.data = sign * second
+        layer.lora_A[name].weight.data = first.clone(memory_format=torch.contiguous_format)
+        layer.lora_B[name].weight.data = (sign * second).contiguous()
     layer.set_adapter([ADAPTER, START])
     for part in (layer.lora_A[START], layer.lora_B[START]):
         part.requires_grad_(False)

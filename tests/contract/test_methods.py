@@ -327,6 +327,8 @@ def test_the_same_seed_starts_the_same_and_leaves_the_random_state_alone(case: C
     torch.manual_seed(3)
     first = case.attached(seed=4)
     assert torch.equal(torch.rand(2), expected)
+    # The fused optimizer goes through memory in order: a weight and its moments must lie there alike.
+    assert all(one.is_contiguous() for one in first.trainable.values())
     second = case.attached(seed=4)
     assert all(torch.equal(one, second.trainable[name]) for name, one in first.trainable.items())
 
