@@ -69,7 +69,7 @@ class Layout:
 
 
 def in_leaves(tree: Tree, tokens_a_pass: int) -> Layout:
-    """The leaves hold at most `tokens_a_pass` tokens of their own each, unless one row's alone are more.
+    """The leaves hold about `tokens_a_pass` tokens of their own each; one row may come on top.
 
     A function of the tree and the limit alone, so that a resumed run makes the same passes.
     """
@@ -103,19 +103,20 @@ def _known_and_others(tree: Tree) -> tuple[Sequence[Node], Sequence[Node]]:
 
 
 def _cuts(nodes: Sequence[Node], most: int) -> list[int]:
-    """Where passes end: places between leaves, such that the nodes which are whole between two hold at most `most`."""
-    whole_at: dict[int, list[Node]] = {}
-    for node in nodes:
-        whole_at.setdefault(node.last, []).append(node)
+    """Where passes end: before a leaf that would make the nodes which are whole between two cuts more than `most`.
+
+    What stands above the last leaf may come on top: it would be held in memory as well if it were the trunk's.
+    """
     cuts: list[int] = []
     begin = before = size = 0
-    for end in sorted(whole_at):
-        own = sum(node.end - node.start for node in whole_at[end] if node.start >= begin)
-        if size and size + own > most:
+    for node in sorted(nodes, key=lambda node: (node.last, -node.start)):
+        is_leaf = node.end == node.last
+        if is_leaf and size and size + node.end - node.start > most:
             cuts.append(before)
             begin, size = before, 0
-            own = sum(node.end - node.start for node in whole_at[end] if node.start >= begin)
-        size, before = size + own, end
+        if node.start >= begin:
+            size += node.end - node.start
+        before = node.last
     return cuts
 
 

@@ -52,10 +52,10 @@ def test_for_training_the_nodes_with_a_cut_below_them_are_the_trunk() -> None:
     assert layout.computed_tokens == 8
 
 
-def test_what_fits_into_one_pass_has_no_trunk() -> None:
-    layout = in_leaves(tree_of(TOKENS), 8)
+def test_what_fits_into_one_pass_but_for_what_stands_above_has_no_trunk() -> None:
+    layout = in_leaves(tree_of(TOKENS[:3]), 4)
     assert layout.trunk is None
-    assert len(layout.leaves) == 1
+    assert [part.own.tolist() for part in layout.leaves] == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_for_scoring_each_part_is_given_the_nodes_above_its_first() -> None:
@@ -88,10 +88,10 @@ def test_each_token_goes_once_through_the_model_and_sees_its_own_way_alone(
 
 
 @given(ROWS, st.integers(1, 30))
-def test_a_pass_keeps_to_its_size_unless_one_row_alone_is_longer(tokens: list[list[int]], most: int) -> None:
+def test_a_pass_is_at_most_one_row_over_its_size(tokens: list[list[int]], most: int) -> None:
     longest = max(len(one) for one in tokens)
     for part in in_leaves(tree_of(tokens), most).leaves:
-        assert len(part.own) <= max(most, longest)
+        assert len(part.own) <= most + longest
 
 
 @pytest.mark.parametrize("virtual", [0, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,18 @@ FAMILIES = ("llama", "gpt2", "gemma2")
 """The last one goes through the model on padded batches."""
 
 
-def rooted(kind: str, model: Any, weight: torch.Tensor) -> Tuned:
+def rooted(kind: str, model: Any, weight: torch.Tensor | Callable[[], torch.Tensor]) -> Tuned:
     """The model on a root made of PEFT's tensor: n x width, or n x (layers, key and value, heads, head width)."""
     model.requires_grad_(False)
+    made = weight if callable(weight) else lambda: weight
     if kind == "prompt":
-        return Tuned(model, Root(LENGTH, embeddings=lambda: weight), {})
+        return Tuned(model, Root(LENGTH, embeddings=made), {})
     config = model.config
     layers = config.num_hidden_layers
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
 
     def keys_and_values() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        parts = weight.view(LENGTH, 2 * layers, heads, -1).permute(1, 2, 0, 3)
+        parts = made().view(LENGTH, 2 * layers, heads, -1).permute(1, 2, 0, 3)
         return [(parts[2 * layer], parts[2 * layer + 1]) for layer in range(layers)]
 
     return Tuned(model, Root(LENGTH, keys_and_values=keys_and_values), {})
@@ -119,3 +121,28 @@ def test_answers_on_a_root_are_peft_s_most_likely_tokens(family: str, kind: str)
                 tokens.append(int(logits_in_peft(theirs.eval(), row)[-1].argmax()))
         assert found[index].text == repr(tokens[len(question.tokens) :])
     assert repr(list(grow(engine, asked[0], [], 6))) == found[0].text
+
+
+@pytest.mark.parametrize("kind", ["prompt", "prefix"])
+def test_a_root_that_is_projected_is_computed_afresh_after_each_change(kind: str) -> None:
+    model, rows = small_model("llama"), random_rows(3)
+    torch.manual_seed(0)
+    network = torch.nn.Linear(6, 32 if kind == "prompt" else 2 * 2 * 2 * 8)
+    start = torch.randn(LENGTH, 6)
+
+    def engine() -> Engine:
+        return Engine(rooted(kind, model, lambda: network(start)))
+
+    kept, found = engine(), []
+    for _ in range(2):
+        for one in (kept, engine()):
+            loss = backward(one, rows, 1, 50).loss
+            assert network.weight.grad is not None
+            found.append((loss, float(network.weight.grad.norm()), sum(score.loss for _, score in one.scores(rows))))
+            network.zero_grad()
+        with torch.no_grad():
+            network.weight.add_(0.1)
+    before, before_by_new, after, after_by_new = found
+    assert before == before_by_new
+    assert after == after_by_new
+    assert all(abs(one - other) > 1e-3 for one, other in zip(before, after, strict=True))
