@@ -32,6 +32,7 @@ from luthier.flow import (
     Tokenized,
     Tuned,
 )
+from luthier.report.numbers import count
 from luthier.settings.schema import Settings
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
@@ -123,7 +124,9 @@ def asked_rows(conversations: Sequence[Conversation], opened: Opened) -> tuple[l
     rows = list(tokenize_all(fine, opened.tokenizer, "last_answer"))
     bad += [row for row in rows if isinstance(row, Problem)]
     if bad:
-        raise UserError(listed(Problems.of(bad), f"{len(bad):,} rows cannot be used", "mend them, or take them out"))
+        raise UserError(
+            listed(Problems.of(bad), f"{count(len(bad), 'row')} cannot be used", "mend them, or take them out")
+        )
     asked = [row for row in questions(conversations, opened.template, opened.tokenizer) if isinstance(row, Question)]
     return asked, [row[0] for row in rows if not isinstance(row, Problem)]
 

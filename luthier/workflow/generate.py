@@ -15,6 +15,7 @@ from luthier.engine.forward import in_order
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.flow import Conversation, Event, Note, Problem, Question
+from luthier.report.numbers import count
 from luthier.runs.whole import write_bytes
 from luthier.workflow.opened_run import decoder, open_run
 
@@ -40,7 +41,9 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
         raise mistake("the file exists, and is left as it is", out, "name another file with --out")
     rows = list(prompts(data))
     if bad := [row for row in rows if isinstance(row, Problem)]:
-        raise UserError(listed(Problems.of(bad), f"{len(bad):,} rows cannot be used", "mend them, or take them out"))
+        raise UserError(
+            listed(Problems.of(bad), f"{count(len(bad), 'row')} cannot be used", "mend them, or take them out")
+        )
     opened = yield from open_run(run, root)
     asked = []
     for row in rows:

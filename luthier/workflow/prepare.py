@@ -24,6 +24,7 @@ from luthier.data.templates import Template
 from luthier.errors import UserError, mistake
 from luthier.flow import Conversation, Event, Note, Progress
 from luthier.models.cache import home
+from luthier.report.numbers import count
 from luthier.settings import mission
 from luthier.settings.loading import Loaded, require_rows, resolve_auto
 from luthier.settings.schema import Settings
@@ -235,7 +236,7 @@ def _fitted(account: Account, problems: Problems, table: Table, sides: Sequence[
         too_long.merge(side.problems)
     if too_long.errors:
         remedy = "write `data.too_long: drop`, or raise data.max_length"
-        raise UserError(listed(too_long, f"{too_long.errors:,} rows are too long", remedy))
+        raise UserError(listed(too_long, f"{count(too_long.errors, 'row')} too long", remedy))
     problems.merge(too_long)
     for side in sides:
         account = account.with_dropped("too_long", table.cells(side.dropped)).with_cut(table.cells(side.cut))

@@ -231,7 +231,7 @@ def test_settings_that_do_nothing_yet_are_refused(run_file: Path, tmp_path: Path
 def test_rows_too_long_stop_with_their_lines(run_file: Path, tmp_path: Path) -> None:
     text = refused([str(run_file)], tmp_path, overrides=["data.max_length=20"])
     assert "rows.jsonl:1: " in text
-    assert "40 rows are too long; 20 more problems are not listed here\n  write `data.too_long: drop`" in text
+    assert "40 rows too long; 20 more problems are not listed here\n  write `data.too_long: drop`" in text
 
 
 def test_a_model_whose_weights_are_cut_is_refused(run_file: Path, tiny_model: Source, tmp_path: Path) -> None:
