@@ -54,6 +54,8 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
     engine = engine_of(Tuned(model, None, {}))
+    if why := engine.why_padded(max(len(row.tokens) for row in rows)):
+        yield Note("warning", why)
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
