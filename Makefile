@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-prepare lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -19,7 +19,7 @@ if [ -z "$$chosen" ]; then \
 endef
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-18s%s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-20s%s\n' "$$target" "$$what"; done
 
 setup: ## the virtual environment and everything in it; every other target does this first
 	$(call SET_UP,)
@@ -51,8 +51,14 @@ docs: setup ## the documentation into site/index.html
 	$(RUN) -m zensical build --clean --strict
 	@echo "open site/index.html"
 
-bench-train: setup-bench ## training speed, loss and memory beside TRL (about 15 minutes)
-	$(RUN) benchmarks/train.py $(ARGS)
+bench-train: setup-bench ## training speed, loss and memory beside TRL (1 to 3 hours; goes on where it was stopped)
+	$(RUN) -m benchmarks.train $(ARGS)
+
+bench-methods: setup-bench ## the five methods on TREC-6 beside PEFT's (about 3 hours; goes on where it was stopped)
+	$(RUN) -m benchmarks.methods $(ARGS)
+
+bench-gpu: setup-bench ## training of an 8B shape on a GPU beside TRL (about 20 minutes on an H200)
+	$(RUN) -m benchmarks.gpu $(ARGS)
 
 # The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt).
 COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
