@@ -57,9 +57,13 @@ def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[
     model: Any = tuned.model
 
     def write_weights(path: Path) -> None:
-        from safetensors.torch import save_model
+        from safetensors.torch import save_file
 
-        save_model(model, str(path), metadata={"format": "pt"})
+        # One entry of metadata, because safetensors writes several in a random order; tied weights stand there once.
+        once = {name for name, _ in model.named_parameters()}
+        tied = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
+        weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
+        save_file(weights, path, metadata={"format": "pt"})
 
     def write_generation(path: Path) -> None:
         path.write_text(model.generation_config.to_json_string(), encoding="utf-8")
