@@ -1,0 +1,26 @@
+"""The benchmark of preparation on a few rows: that it runs and loses none, not how fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.prepare import write_rows
+from luthier.models import Source
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("side", ["read", "luthier"])
+def test_our_sides_of_the_preparation_benchmark_give_every_row(
+    side: str, packaged_model: Source, real_data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, 60)
+    command = [sys.executable, "-m", "benchmarks.prepare", "--side", side, "--file", str(path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1])["rows"] == 60
