@@ -233,6 +233,18 @@ class RowScore:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelScores:
+    """How likely a model finds each of L labels as the answer to one question.
+
+    `log_probabilities` (L, float64) are nats, summed over a label's tokens and its end mark; `tokens` (L) counts those.
+    """
+
+    labels: tuple[str, ...]
+    log_probabilities: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class StepLog:
     """One optimizer step, a line of log.jsonl.
 
@@ -277,7 +289,8 @@ class EvaluationLog:
 class Measure:
     """A number with its uncertainty: a 95% interval from `low` to `high` over `n` rows.
 
-    `value` is None where it could not be measured; `reason` then says why.
+    `value` is None where it could not be measured; `reason` then says why. `details` is what stands behind the number,
+    as JSON would hold it: a confusion matrix, a signature, the parts of a score.
     """
 
     value: float | None
@@ -285,6 +298,7 @@ class Measure:
     high: float | None = None
     n: int = 0
     reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from luthier.evaluation import metrics
 from luthier.evaluation.metrics import Sample
 from luthier.evaluation.targets import judge
-from luthier.flow import Answer, EvaluationLog, Measure, Question, Report, RowScore, TargetResult
+from luthier.flow import Answer, EvaluationLog, LabelScores, Measure, Question, Report, RowScore, TargetResult
 from luthier.settings.targets import parse_target
 
 NO_CATEGORY: Final = "(no category)"
@@ -21,10 +21,11 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a model did with the questions, in their order. Either is empty where it was not asked for."""
+    """What a model did with the questions, in their order. Each is empty where it was not asked for."""
 
     answers: Sequence[Answer] = ()
     row_scores: Sequence[RowScore] = ()
+    label_scores: Sequence[LabelScores] = ()
 
 
 def evaluate(
@@ -109,17 +110,18 @@ def _absent(name: str) -> str:
 
 
 def _sample(questions: Sequence[Question], scored: Scored) -> Sample:
-    for what, rows in (("answers", scored.answers), ("row scores", scored.row_scores)):
+    given = {"answers": scored.answers, "row scores": scored.row_scores, "label scores": scored.label_scores}
+    for what, rows in given.items():
         if len(rows) not in (0, len(questions)):
             raise ValueError(f"{len(rows)} {what} for {len(questions)} questions")
-    return Sample(questions, scored.answers, scored.row_scores)
+    return Sample(questions, scored.answers, scored.row_scores, scored.label_scores)
 
 
 def _part(sample: Sample, rows: Sequence[int]) -> Sample:
     def pick(items: Sequence[Row]) -> list[Row]:
         return [items[row] for row in rows] if items else []
 
-    return Sample(pick(sample.questions), pick(sample.answers), pick(sample.row_scores))
+    return Sample(pick(sample.questions), pick(sample.answers), pick(sample.row_scores), pick(sample.label_scores))
 
 
 def _categories(questions: Sequence[Question]) -> dict[str, list[int]]:

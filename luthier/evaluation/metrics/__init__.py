@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, cast
 import numpy as np
 
 from luthier import plugins
-from luthier.flow import Answer, Measure, Question, RowScore
+from luthier.flow import Answer, LabelScores, Measure, Question, RowScore
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy"}
@@ -18,12 +18,13 @@ OTHER_NAMES: Final = {"label_accuracy": "accuracy"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one model did with the rows: `answers` and `row_scores` are in the order of `questions`, or empty where the
-    rows were not answered or not scored."""
+    """What one model did with the rows: `answers`, `row_scores` and `label_scores` are in the order of `questions`, or
+    empty where the rows were not answered, not scored, or have no fixed labels."""
 
     questions: Sequence[Question]
     answers: Sequence[Answer]
     row_scores: Sequence[RowScore]
+    label_scores: Sequence[LabelScores] = ()
 
 
 class Metric(Protocol):
