@@ -21,39 +21,14 @@ FEWEST_ROWS = 10  # below that a validation row says nothing and is missed in tr
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Two sides, each in the rows' order. `groups` counts the prompts that more than one row has, `grouped_rows` their
-    rows; `note` says why fewer rows were held back than asked for."""
-
-    train: tuple[Conversation, ...]
-    validation: tuple[Conversation, ...]
-    groups: int
-    grouped_rows: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Which of R rows are held back (`rows`, bool), and what `Split` says beside."""
+    """Which of R rows are held back (`rows`, bool). `groups` counts the prompts that more than one row has,
+    `grouped_rows` their rows; `note` says why fewer rows were held back than asked for."""
 
     rows: NDArray[np.bool_]
     groups: int
     grouped_rows: int
     note: str = ""
-
-
-def split(conversations: Sequence[Conversation], share: float, seed: int) -> Split:
-    """Both sides of `hold_back` as conversations."""
-    names, categories = np.unique([row.category or "" for row in conversations] or [""], return_inverse=True)
-    prompts = np.array([prompt_hash(row) for row in conversations], np.uint64)
-    held = hold_back(prompts, categories[: len(prompts)], names.tolist(), share, seed)
-    return Split(
-        tuple(row for row, back in zip(conversations, held.rows, strict=True) if not back),
-        tuple(row for row, back in zip(conversations, held.rows, strict=True) if back),
-        held.groups,
-        held.grouped_rows,
-        held.note,
-    )
 
 
 def hold_back(
@@ -81,10 +56,10 @@ def hold_back(
     return HeldBack(held[group] if len(prompts) else np.zeros(0, np.bool_), len(shared), int(shared.sum()), note)
 
 
-def overlap(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Conversation]:
-    """The test rows whose prompt stands in training as well."""
-    known = {prompt_key(conversation) for conversation in train}
-    return [conversation for conversation in test if prompt_key(conversation) in known]
+def overlap(trained: NDArray[np.uint64], test: Sequence[Conversation]) -> list[Conversation]:
+    """The test rows whose prompt stands in training as well: `trained` is its rows' `prompt_hash`."""
+    known = np.isin(np.array([prompt_hash(row) for row in test], np.uint64), trained)
+    return [row for row, is_known in zip(test, known, strict=True) if is_known]
 
 
 def sample(contents: NDArray[np.uint64], limit: int) -> NDArray[np.bool_]:

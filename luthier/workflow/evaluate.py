@@ -10,7 +10,7 @@ from typing import Any
 
 from luthier.data.check import Problems, listed, load_rows
 from luthier.data.render import render_all
-from luthier.data.split import split
+from luthier.data.sides import sides
 from luthier.data.tokenize import questions, tokenize_all
 from luthier.engine.forward import Engine, in_order
 from luthier.engine.generation import answers
@@ -48,7 +48,7 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     """Scores and answers each row with both models; keeps the answers, the report and the page in the run."""
     started = time.perf_counter()
     opened = yield from open_run(run, root)
-    conversations, source, notes = rows_to_judge(opened.settings, data)
+    conversations, source, notes = yield from rows_to_judge(opened.settings, data)
     yield from notes
     asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
@@ -94,28 +94,22 @@ def write_page(run: Any) -> Generator[Event, None, None]:
     yield Note("file", f"the report is {run.page}")
 
 
-def rows_to_judge(settings: Settings, data: str | None) -> tuple[Sequence[Conversation], str, list[Note]]:
+def rows_to_judge(
+    settings: Settings, data: str | None
+) -> Generator[Event, None, tuple[Sequence[Conversation], str, list[Note]]]:
     """The rows to evaluate on: `--data`, the test file, or else the validation rows; and where they are from."""
     written = settings.data
-    train = load_rows(
-        [(shown(file.path), file.weight) for file in written.train or ()],
-        written.format,
-        written.columns,
-        "drop",
-        written.limit,
-    ).conversations
+    share = 0.0 if isinstance(written.validation, str) else written.validation
+    files = [(shown(file.path), file.weight) for file in written.train or ()]
+    found = yield from sides(files, written.format, written.columns, written.limit, share, settings.seed)
     path = data or written.test or (written.validation if isinstance(written.validation, str) else None)
     if path is not None:
         path = shown(path)
         test = load_rows([(path, 1.0)], written.format, written.columns, written.bad_rows).conversations
-        if isinstance(written.validation, float | int):
-            train = split(train, written.validation, settings.seed).train
-        return test, str(path), leaks(train, test)
-    assert isinstance(written.validation, float | int)
-    held_back = split(train, written.validation, settings.seed).validation
-    if not held_back:
+        return test, str(path), leaks(found.prompts, test)
+    if not found.held_back:
         raise mistake("the run has no rows to evaluate on", "data.validation", "type `--data F` with rows of your own")
-    return held_back, "the validation rows", []
+    return found.held_back, "the validation rows", []
 
 
 def asked_rows(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Tokenized]]:

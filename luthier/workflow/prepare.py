@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from luthier.data import templates
 from luthier.data.account import Account
@@ -123,9 +124,9 @@ def said(account: Account, problems: Problems) -> Generator[Event, None, None]:
         yield Note("warning", f"and {problems.total - SHOWN:,} more: luthier check lists them all")
 
 
-def leaks(train: Sequence[Conversation], test: Sequence[Conversation]) -> list[Note]:
-    """A warning where test rows stand in training as well."""
-    shared = overlap(train, test)
+def leaks(trained: NDArray[np.uint64], test: Sequence[Conversation]) -> list[Note]:
+    """A warning where test rows stand in training as well: `trained` is its rows' `prompt_hash`."""
+    shared = overlap(trained, test)
     if not shared:
         return []
     text = f"{len(shared):,} of {len(test):,} test rows ask what a training row asks, {shared[0].place} first"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from luthier.data.check import load_rows
-from luthier.data.split import content_hash, overlap, prompt_key, sample, split
+from luthier.data.split import content_hash, hold_back, overlap, prompt_hash, prompt_key, sample
 from luthier.errors import UserError
 from luthier.flow import Conversation, Message, Place
 
@@ -25,6 +29,27 @@ def row(prompt: str, answer: str = "yes", category: str | None = None, system: s
 
 def many(count: int, category: str | None = None, word: str = "question") -> list[Conversation]:
     return [row(f"{word} {number}", category=category, line=number + 1) for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Split:
+    train: tuple[Conversation, ...]
+    validation: tuple[Conversation, ...]
+    groups: int
+    grouped_rows: int
+    note: str
+
+
+def split(rows: Sequence[Conversation], share: float, seed: int) -> Split:
+    """Both sides of `hold_back` as conversations."""
+    names, categories = np.unique([row.category or "" for row in rows] or [""], return_inverse=True)
+    held = hold_back(hashes(rows), categories[: len(rows)], names.tolist(), share, seed)
+    train = tuple(row for row, back in zip(rows, held.rows, strict=True) if not back)
+    return Split(train, tuple(compress(rows, held.rows)), held.groups, held.grouped_rows, held.note)
+
+
+def hashes(rows: Sequence[Conversation]) -> NDArray[np.uint64]:
+    return np.array([prompt_hash(row) for row in rows], np.uint64)
 
 
 def test_a_tenth_of_a_hundred_rows_is_ten_and_order_is_kept() -> None:
@@ -132,7 +157,7 @@ def test_a_split_never_leaks_loses_or_empties(pairs: list[tuple[str, str | None]
     rows = [row(prompt, category=category, line=line) for line, (prompt, category) in enumerate(pairs, 1)]
     found = split(rows, share, seed)
     assert sorted(one.place.line for one in (*found.train, *found.validation)) == list(range(1, len(rows) + 1))
-    assert not overlap(found.train, found.validation)
+    assert not overlap(hashes(found.train), found.validation)
     if rows:
         assert found.train
     if len(rows) >= 10:
@@ -141,7 +166,7 @@ def test_a_split_never_leaks_loses_or_empties(pairs: list[tuple[str, str | None]
 
 def test_test_rows_whose_prompt_stands_in_training_are_named() -> None:
     known, unknown = row("What is IT?", "another answer"), row("what is that?")
-    assert overlap([row("what is  it?")], [known, unknown]) == [known]
+    assert overlap(hashes([row("what is  it?")]), [known, unknown]) == [known]
 
 
 def test_a_sample_is_the_same_whatever_the_order() -> None:
@@ -157,6 +182,6 @@ def test_the_real_banking_rows_are_split_by_class_with_their_repeated_questions_
     rows = load_rows([(path, 1.0)], columns={"input": "text", "output": "category"}).conversations
     found = split(rows, 0.1, seed=0)
     assert len(found.validation) == 1000
-    assert not overlap(found.train, found.validation)
+    assert not overlap(hashes(found.train), found.validation)
     sizes, held = Counter(one.category for one in rows), Counter(one.category for one in found.validation)
     assert all(abs(held[name] - sizes[name] / 10) <= 1 for name in sizes)
