@@ -67,21 +67,24 @@ class _SummedLoss(torch.autograd.Function):
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits = head.logits(hidden[part]).to(wide)
-            log_sum = logits.logsumexp(-1, keepdim=True)
             own = targets[part, None]
-            total += (weights[part] * (log_sum - logits.gather(-1, own)).squeeze(-1)).sum()
+            own_logits = logits.gather(-1, own)
+            most = logits.amax(-1, keepdim=True)
+            # In place, each logit's exponential once: the softmax is what the gradient wants.
+            exponentials = logits.sub_(most).exp_()
+            sums = exponentials.sum(-1, keepdim=True)
+            total += (weights[part] * (most + sums.log() - own_logits).squeeze(-1)).sum()
             if d_hidden is None and d_weight is None:
                 continue
-            logits.sub_(log_sum).exp_()
-            logits.scatter_add_(-1, own, torch.full_like(log_sum, -1.0))
-            logits.mul_(weights[part, None])
-            d_logits = logits.to(hidden.dtype)
+            exponentials.mul_(weights[part, None] / sums)
+            exponentials.scatter_add_(-1, own, -weights[part, None].to(wide))
+            d_logits = exponentials.to(hidden.dtype)
             if d_hidden is not None:
                 d_hidden[part] = d_logits @ weight
             if d_weight is not None:
                 d_weight += d_logits.T @ hidden[part]
             if d_bias is not None:
-                d_bias += logits.sum(0)
+                d_bias += exponentials.sum(0)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
         ctx.types = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         return total
