@@ -41,7 +41,7 @@ def train_luthier(tuned: Tuned, made: Sequence[Row], batch: int, tokens_a_pass: 
         for number, (tokens, prompt) in enumerate(made, 1)
     ]
     hyper = Hyperparameters(batch_size=batch, epochs=1, warmup_ratio=0.0, schedule="constant", max_grad_norm=1.0)
-    written = {} if tokens_a_pass is None else {"tokens_a_pass": tokens_a_pass}
+    written: dict[str, Any] = {} if tokens_a_pass is None else {"tokens_a_pass": tokens_a_pass}
     plan = Plan(
         hyper, LEARNING_RATE, evaluate_every=10**6, save_every=10**6, keep=1, metric="loss", seed=SEED, **written
     )

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from luthier.engine import objectives
 from luthier.engine.forward import Engine, in_order
-from luthier.engine.step import TOKENS_A_PASS, backward
+from luthier.engine.step import TOKENS_A_PASS
 from luthier.errors import mistake
 from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
@@ -52,6 +53,7 @@ class Plan:
     metric: str
     seed: int
     tokens_a_pass: int = TOKENS_A_PASS
+    objective: str = "supervised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.engine.tuned.model.train()
-        computed = backward(self.engine, batch, trained, self.plan.tokens_a_pass)
+        objective = objectives.load(self.plan.objective)
+        computed = objective.backward(self.engine, batch, trained, self.plan.tokens_a_pass)
         loss = computed.loss
         most = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), most).item()

@@ -7,7 +7,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from luthier.data.prepared import Fit, Fitted, PreparedRows, Recipe, Table, fit_
 from luthier.data.render import stop_tokens
 from luthier.data.split import hold_back, overlap, sample
 from luthier.data.templates import Template
+from luthier.engine import objectives
 from luthier.errors import UserError, mistake
 from luthier.flow import Conversation, Event, Note, Progress
 from luthier.models.cache import home
@@ -69,6 +71,8 @@ def prepare(
             yield Note("rows", f"{source.name}: {source.detection.form} rows ({source.detection.reason})")
     loaded = _objective(loaded, every)
     template, loaded = _template(loaded, every, tokenizer)
+    if data.date != "auto" and not template.prints_the_day:
+        yield Note("warning", "data.date does nothing here: the template prints no day")
     recipe = Recipe(template, tokenizer, data.train_on, stop_tokens(template, tokenizer, eos))
     gathered = Gathered(every, [*mistakes, *more])
     table = yield from _tokenized(gathered, recipe)
@@ -143,24 +147,25 @@ def _validation_file(settings: Settings) -> list[tuple[str, float]]:
 
 
 def _objective(loaded: Loaded, sources: Sequence[Source]) -> Loaded:
-    """What is trained, by the rows' forms. Raises `UserError` where the rows are of another kind than what is asked."""
-    forms = {source.form: source.name for source in sources if source.form}
-    asked, where = loaded.settings.objective, "objective"
-    if "text" in forms and len(forms) > 1:
-        other = next(name for form, name in forms.items() if form != "text")
-        raise mistake(f"{forms['text']} holds text and {other} rows with answers", "data", "train on them in two runs")
-    if "text" in forms and asked == "supervised":
-        raise mistake(f"{forms['text']} holds text rows, which have no answers", where, "write `objective: text`")
-    if asked == "text" and forms and "text" not in forms:
-        name = next(iter(forms.values()))
-        raise mistake(
-            f"{name} holds rows with answers", where, "write `data.train_on: everything` to train on all of it"
-        )
-    if "preference" in forms and asked == "auto":
-        remedy = "write `objective: supervised` to train on the better answers"
-        raise mistake(f"this version cannot train on preferences yet: {forms['preference']}", where, remedy)
-    reason = "the rows are text" if "text" in forms else "the rows have answers"
-    return resolve_auto(loaded, where, "text" if "text" in forms else "supervised", reason)
+    """What is learned, by the rows' forms. Raises `UserError` where an objective cannot learn from them."""
+    files = {source.form: source.name for source in sources if source.form}
+    known = {name: objectives.load(name) for name in objectives.names()}
+    asked = loaded.settings.objective
+    if asked != "auto":
+        for form, file in files.items():
+            if form not in known[asked].FORMS:
+                wrong, remedy = known[asked].refused(form)
+                raise mistake(f"{file} holds {wrong}", "objective", remedy)
+        return loaded
+    for form, file in files.items():
+        if not any(form in one.CHOSEN_FOR for one in known.values()):
+            ways = " or ".join(f"`objective: {name}`" for name, one in known.items() if form in one.FORMS)
+            raise mistake(f"no objective is chosen by itself for {form} rows: {file}", "objective", f"write {ways}")
+    name = next((name for name, one in known.items() if files.keys() <= set(one.CHOSEN_FOR)), None)
+    if name is None:
+        places = "; ".join(f"{file} holds {form} rows" for form, file in files.items())
+        raise mistake(f"the rows ask for more than one objective: {places}", "data", "train on them in two runs")
+    return resolve_auto(loaded, "objective", name, known[name].REASON)
 
 
 def _template(loaded: Loaded, sources: Sequence[Source], tokenizer: Any) -> tuple[Template, Loaded]:
@@ -178,7 +183,12 @@ def _template(loaded: Loaded, sources: Sequence[Source], tokenizer: Any) -> tupl
     name, reason = next(iter(chosen), templates.choose(settings.data.template, "chat", tokenizer))
     formats = {form: getattr(settings.formats, form).template for form in ("instruction", "chat", "completion")}
     loaded = resolve_auto(loaded, "data.template", "model" if name == "model" else "formats", reason)
-    return templates.load(name, formats, tokenizer), loaded
+    template = templates.load(name, formats, tokenizer)
+    if template.prints_the_day:
+        reason = "the template prints the day; going on, evaluation and chat print the same"
+        loaded = resolve_auto(loaded, "data.date", date.today().isoformat(), reason)
+        template = replace(template, day=loaded.settings.data.date)
+    return template, loaded
 
 
 def _tokenized(gathered: Gathered, recipe: Recipe) -> Generator[Event, None, Table]:

@@ -215,6 +215,7 @@ def _plan(settings: Settings) -> Plan:
         keep=evaluation.keep,
         metric=evaluation.metric,
         seed=settings.seed,
+        objective=settings.objective,
     )
 
 

@@ -65,7 +65,7 @@ def test_a_text_file_can_be_trained_on_and_the_loss_falls(tiny_model: Source, tm
 
 def test_preferences_are_trained_on_their_better_answer_when_asked_for(tiny_model: Source, tmp_path: Path) -> None:
     path = rows(tmp_path / "rows.jsonl", PREFERENCE)
-    with pytest.raises(UserError, match=r"cannot train on preferences yet.*\n.*objective: supervised"):
+    with pytest.raises(UserError, match=r"no objective is chosen by itself for preference.*\n.*objective: supervised"):
         prepared(tiny_model, [path])
     found, _ = prepared(tiny_model, [path], objective="supervised")
     text = load_tokenizer(tiny_model).decode(found.train[0].tokens.tolist())

@@ -1,0 +1,28 @@
+"""Supervised: the tokens of answers, each given all before it. Of a preference, the better answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from luthier.flow import Form, Tokenized
+
+if TYPE_CHECKING:
+    from luthier.engine.forward import Engine
+    from luthier.engine.loss import Computed
+
+FORMS: tuple[Form, ...] = ("instruction", "chat", "completion", "preference")
+CHOSEN_FOR: tuple[Form, ...] = ("instruction", "chat", "completion")
+REASON = "the rows have answers"
+
+
+def refused(form: Form) -> tuple[str, str]:
+    """Text rows are all that is left."""
+    return f"{form} rows, which have no answers", "write `objective: text`"
+
+
+def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
+    from luthier.engine import step
+
+    return step.backward(engine, rows, divisor, tokens_a_pass)

@@ -1,0 +1,28 @@
+"""Text: every token of a text, each given all before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from luthier.flow import Form, Tokenized
+
+if TYPE_CHECKING:
+    from luthier.engine.forward import Engine
+    from luthier.engine.loss import Computed
+
+FORMS: tuple[Form, ...] = ("text",)
+CHOSEN_FOR: tuple[Form, ...] = FORMS
+REASON = "the rows are text"
+
+
+def refused(form: Form) -> tuple[str, str]:
+    """Rows with answers."""
+    return f"{form} rows, which have answers", "write `data.train_on: everything` to train on all of them"
+
+
+def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
+    from luthier.engine import step
+
+    return step.backward(engine, rows, divisor, tokens_a_pass)
