@@ -114,6 +114,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": described["processor"],
         "cores": described["cores"],
+        "cores_used": len(os.sched_getaffinity(0)),
         "memory_bytes": described["memory_bytes"],
         "gpu": _gpu(),
         "system": platform.platform(),
