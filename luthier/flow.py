@@ -249,7 +249,9 @@ class StepLog:
     """One optimizer step, a line of log.jsonl.
 
     `row_tokens` is the rows' length as if each stood alone, `computed_tokens` what went through the model,
-    `memory_bytes` the process's peak so far.
+    `memory_bytes` the process's peak so far. `relaid` is true where memory ran out and the step was laid out again in
+    smaller passes. `skipped` says why the weights stayed as they were, and with which rows: then `train_loss` and
+    `grad_norm` are those of the step that was not taken.
     """
 
     step: int
@@ -262,6 +264,8 @@ class StepLog:
     computed_tokens: int
     seconds: float
     memory_bytes: int
+    relaid: bool = False
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
