@@ -54,8 +54,8 @@ class Recipe:
     @cached_property
     def fingerprint(self) -> bytes:
         """Equal for recipes that make the same tokens."""
-        today = datetime.now().date().isoformat() if "strftime_now" in self.template.text else ""
-        parts = (self.template.text, today, self.train_on, str(self.stops), _tokenizer_text(self.tokenizer), _code())
+        day = (self.template.day or datetime.now().date().isoformat()) if self.template.prints_the_day else ""
+        parts = (self.template.text, day, self.train_on, str(self.stops), _tokenizer_text(self.tokenizer), _code())
         return _digest(*(part.encode() for part in parts))
 
 

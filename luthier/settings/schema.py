@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from luthier.settings import mission
@@ -66,6 +76,14 @@ def _path(value: Any) -> Any:
     return value
 
 
+def _day(value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise wrong("is no day", "write a day as 2026-11-23, or auto") from None
+
+
+Day = Annotated[str, AfterValidator(_day)]
 DataPath = Annotated[PathText, BeforeValidator(_path, json_schema_input_type=PathText)]
 
 
@@ -105,6 +123,10 @@ class Data(Section):
     template: Literal["auto", "model", "formats"] = Field(
         default="auto",
         description="Whose template renders the rows. auto: the model's own for chat rows, else `formats`.",
+    )
+    date: Auto | Day = Field(
+        default="auto",
+        description="The day that a template prints. auto: the day of the run's beginning, kept with it.",
     )
     columns: dict[str, Text] = Field(default={}, description="Columns under other names: our name, then theirs.")
     train_on: Literal["answers", "last_answer", "everything"] = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ def open_run(name: str, root: Path) -> Generator[Event, None, Opened]:
     base = yield from find(settings.model)
     tokenizer = models.load_tokenizer(models.Source(name, "folder", run.weights))
     template = load("model", {}, tokenizer)
+    if settings.data.date != "auto":
+        template = replace(template, day=settings.data.date)
     return Opened(run, settings, base, tokenizer, template, stop_tokens(template, tokenizer, base.eos))
 
 

@@ -51,10 +51,18 @@ class RenderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A chat template: `name` is the file that made it (`model`, `instruction`, ...), `text` is Jinja."""
+    """A chat template: `name` is the file that made it (`model`, `instruction`, ...), `text` is Jinja.
+
+    `day` is what a template prints that asks for the date, as `2026-11-23`; empty: the day of now.
+    """
 
     name: str
     text: str
+    day: str = ""
+
+    @property
+    def prints_the_day(self) -> bool:
+        return "strftime_now" in self.text
 
 
 def choose(setting: Setting, form: Form, tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
@@ -106,8 +114,8 @@ def send(
     """The text of the messages; with `ask`, up to where the model goes on with its answer.
 
     The same as `tokenizer.apply_chat_template(messages, tools, tokenize=False, add_generation_prompt=ask)`, except that
-    the date stands still while the process runs, so that all rows of a run get the same. Calls and thinking are handed
-    over as this template reads them (`Dialect`). Raises `RenderError`.
+    the date is the template's `day`, or stands still while the process runs, so that all rows of a run get the same.
+    Calls and thinking are handed over as this template reads them (`Dialect`). Raises `RenderError`.
     """
     plain: list[dict[str, Any]] = []
     dialect = None
@@ -137,9 +145,8 @@ def beginnings(
         if _prefixes.MARK in message.content:
             return None
     plain = [{"role": message.role, "content": message.content} for message in messages]
-    text = _checked(
-        lambda: _sandbox.run(program, messages=plain, tools=None, documents=None, **_marks(tokenizer)), template
-    )
+    values = {"messages": plain, "tools": None, "documents": None, **_marks(tokenizer)}
+    text = _checked(lambda: _sandbox.run(program, template.day, **values), template)
     parts = text.split(_prefixes.MARK)
     rounds = len(parts) // 3
     if rounds not in (len(messages), len(messages) - 1):
@@ -160,7 +167,7 @@ def _rendered(
     ask: bool,
 ) -> str:
     values = {"messages": plain, "add_generation_prompt": ask, "tools": tools, "documents": None, **_marks(tokenizer)}
-    return _checked(lambda: _sandbox.run(_sandbox.compiled(template.text), **values), template, tools)
+    return _checked(lambda: _sandbox.run(_sandbox.compiled(template.text), template.day, **values), template, tools)
 
 
 def _checked(render: Callable[[], str], template: Template, tools: Sequence[Any] | None = None) -> str:

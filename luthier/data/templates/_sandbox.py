@@ -36,13 +36,18 @@ class Stopped(SecurityError):
     """A template that would not have come to an end, or would have filled the memory."""
 
 
-def run(template: jinja2.Template, **values: Any) -> str:
-    """The template rendered with these values.
+def run(template: jinja2.Template, day: str, **values: Any) -> str:
+    """The template rendered with these values; `strftime_now` says that day, as `2026-11-23`, or where it is empty now.
 
     Raises whatever a template raises, all kinds of Python's errors among it; `Stopped` where it loops without an end or
     grows without measure, another `SecurityError` where it reaches for what the sandbox keeps from it.
     """
-    return template.render(values, **{_COUNT: [0]})
+    return template.render(values, strftime_now=_clock(day), **{_COUNT: [0]})
+
+
+@lru_cache(maxsize=16)
+def _clock(day: str) -> Callable[[str], str]:
+    return (datetime.fromisoformat(day) if day else datetime.now()).strftime
 
 
 @lru_cache(maxsize=16)
@@ -55,7 +60,6 @@ def compiled(text: str) -> jinja2.Template:
 def environment() -> _Environment:
     """The sandbox with what chat templates expect to find there."""
     made = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols])
-    now = datetime.now()
 
     def raise_exception(message: str) -> NoReturn:
         raise jinja2.TemplateError(message)
@@ -66,7 +70,6 @@ def environment() -> _Environment:
     widths = {name: _narrow(made.filters[name]) for name in ("batch", "center", "format", "indent")}
     made.filters.update(widths, tojson=tojson, _step=_step, _bounded=_bounded)
     made.globals["raise_exception"] = cast(Callable[..., Any], raise_exception)
-    made.globals["strftime_now"] = now.strftime
     made.globals["namespace"] = _Namespace
     return made
 
