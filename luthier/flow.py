@@ -326,6 +326,11 @@ class Report:
 
     `difference` is tuned minus base, each row compared with itself; `categories` holds the tuned model's metrics for
     each class of rows.
+
+    `forgetting`: by skill of the general set, and for `all`, what tuning did to it (`rise` of the loss, `base`,
+    `tuned`, `agreement`, `kl`). `gaps`: the losses of training, validation and test rows. `changes`: for each change
+    that must not matter, the accuracy `before`, `after` and its `difference`. `distances`: the accuracy by likeness to
+    the nearest training row.
     """
 
     run: str
@@ -337,6 +342,10 @@ class Report:
     difference: Mapping[str, Measure] = field(default_factory=dict)
     categories: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
     seconds: float = 0.0
+    forgetting: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
+    gaps: Mapping[str, Measure] = field(default_factory=dict)
+    changes: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
+    distances: Mapping[str, Measure] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------ events

@@ -39,10 +39,12 @@ def evaluate(
     run: str,
     data: str,
     seconds: float = 0.0,
+    on_other_rows: Mapping[str, Measure] | None = None,
 ) -> Report:
     """The report of one run on one set of rows. `targets` are the run file's, `history` its evaluations while training.
 
-    The same seed gives the same report. Raises `ValueError` where answers or scores are not one a question.
+    `on_other_rows` are metrics of the tuned model that were measured on other rows, such as `forgetting`. The same seed
+    gives the same report. Raises `ValueError` where answers or scores are not one a question.
     """
     tuned_sample, base_sample = _sample(questions, tuned), _sample(questions, base)
     tuned_measures, base_measures = measure_all(tuned_sample, seed), measure_all(base_sample, seed)
@@ -50,6 +52,7 @@ def evaluate(
         name: _difference(name, tuned_sample, base_sample, tuned_measures[name], base_measures[name], seed)
         for name in tuned_measures
     }
+    tuned_measures |= on_other_rows or {}
 
     def verdict(name: str, text: str) -> TargetResult:
         known = metrics.OTHER_NAMES.get(name, name)

@@ -371,7 +371,12 @@ def _report(content: Any) -> Report:
             "base": measures(content["base"]),
             "targets": tuple(TargetResult(**target) for target in content["targets"]),
             "difference": measures(content.get("difference", {})),
-            "categories": {name: measures(found) for name, found in content["categories"].items()},
+            "gaps": measures(content.get("gaps", {})),
+            "distances": measures(content.get("distances", {})),
+        }
+        | {
+            part: {name: measures(found) for name, found in content.get(part, {}).items()}
+            for part in ("categories", "forgetting", "changes")
         }
     )
 

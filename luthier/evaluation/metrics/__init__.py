@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Final, Literal, Protocol, cast
 
 import numpy as np
@@ -14,6 +15,8 @@ from luthier.flow import Answer, LabelScores, Measure, Question, RowScore
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy"}
+ON_OTHER_ROWS: Final = {"forgetting": "luthier.evaluation.metrics._forgetting"}
+"""Metrics that are measured on other rows than the run's: a file of each says all but how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +57,6 @@ def names() -> tuple[str, ...]:
 @cache
 def load(name: str) -> Metric:
     """The metric of a name or of its other name. Raises `UserError` with the names that exist."""
+    if name in ON_OTHER_ROWS:
+        return cast(Metric, import_module(ON_OTHER_ROWS[name]))
     return cast(Metric, plugins.load(FOLDER, OTHER_NAMES.get(name, name)))
