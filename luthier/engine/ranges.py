@@ -11,7 +11,7 @@ L their length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,13 +47,15 @@ class Group:
 class Plan:
     """Which keys each query looks at: its own run up to itself (`groups`), and whole ranges above it (`reaches`).
 
-    `given` counts the keys that stand before the `size` tokens' own.
+    `given` counts the keys that stand before the `size` tokens' own. `sees` (N, G + N) says the same pair by pair,
+    made once for all layers where no kernel goes by ranges.
     """
 
     groups: tuple[Group, ...]
     reaches: tuple[Reach, ...]
     size: int
     given: int
+    sees: Tensor | None = None
 
 
 def plan(part: Part, device: torch.device) -> Plan:
@@ -64,8 +66,8 @@ def plan(part: Part, device: torch.device) -> Plan:
             groups[-1].append(run)
         else:
             groups.append([run])
-    made = tuple(_group(group, device) for group in groups)
-    return Plan(made, part.reaches, len(part.own), len(part.given))
+    made = Plan(tuple(_group(group, device) for group in groups), part.reaches, len(part.own), len(part.given))
+    return made if device.type == "cpu" else replace(made, sees=pairs(made))
 
 
 def _length(run: tuple[int, int]) -> int:
@@ -196,15 +198,21 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: 
 
     query (N, H, D), key and value (G + N, K, D) -> (N, H, D).
     """
-    own = torch.zeros(plan.size, plan.size, dtype=torch.bool, device=query.device)
-    for group in plan.groups:
-        runs = group.gather.unflatten(0, (group.runs, -1))
-        for run in runs:
-            own[run[0] : run[-1] + 1, run[0] : run[-1] + 1] = True
-    sees = torch.cat([own.new_zeros(plan.size, plan.given), own.tril()], 1)
-    for reach in plan.reaches:
-        sees[reach.queries, reach.keys] = True
+    sees = pairs(plan) if plan.sees is None else plan.sees
     output = scaled_dot_product_attention(
         _one(query), _one(key), _one(value), attn_mask=sees[None, None], scale=scale, enable_gqa=True
     )
     return output[0].transpose(0, 1)
+
+
+def pairs(plan: Plan) -> Tensor:
+    """Which keys each query looks at, (N, G + N)."""
+    device = plan.groups[0].gather.device
+    own = torch.zeros(plan.size, plan.size, dtype=torch.bool, device=device)
+    for group in plan.groups:
+        for run in group.gather.unflatten(0, (group.runs, -1)).tolist():
+            own[run[0] : run[-1] + 1, run[0] : run[-1] + 1] = True
+    sees = torch.cat([own.new_zeros(plan.size, plan.given), own.tril()], 1)
+    for reach in plan.reaches:
+        sees[reach.queries, reach.keys] = True
+    return sees
