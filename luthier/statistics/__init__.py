@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luthier.statistics.bootstrap import mean_interval, ratio_interval, totals_interval
+from luthier.statistics.bootstrap import mean_interval, ratio_interval, studentized_interval, totals_interval
 from luthier.statistics.interval import Interval
 from luthier.statistics.paired import mcnemar, share_difference
 from luthier.statistics.rows_needed import rows_needed, rows_needed_for_share
@@ -19,6 +19,7 @@ __all__ = [
     "rows_needed",
     "rows_needed_for_share",
     "share_difference",
+    "studentized_interval",
     "totals_interval",
     "trend",
     "wilson",

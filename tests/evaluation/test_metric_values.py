@@ -10,7 +10,7 @@ import pytest
 from luthier.evaluation import metrics
 from luthier.evaluation.metrics import Sample
 from luthier.flow import Answer, Measure, Place, Question, RowScore
-from luthier.statistics import ratio_interval, wilson
+from luthier.statistics import studentized_interval, wilson
 
 
 def sample(
@@ -47,7 +47,8 @@ def test_loss_is_summed_over_all_tokens_before_it_is_divided() -> None:
 
 def test_the_loss_interval_resamples_rows() -> None:
     scores = [RowScore(0.1 * row, 1 + row % 4, 0) for row in range(40)]
-    interval = ratio_interval([s.loss for s in scores], [s.tokens for s in scores], np.random.default_rng(0))
+    columns = [(score.loss, score.tokens) for score in scores]
+    interval = studentized_interval(columns, lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(0))
     found = measure("loss", sample(scores))
     assert interval is not None
     assert (found.low, found.high) == (interval.low, interval.high)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, t
+from scipy.stats import bootstrap, norm, t
 
-from luthier.statistics import mean_interval, ratio_interval, totals_interval
+from luthier.statistics import mean_interval, ratio_interval, studentized_interval, totals_interval
 from luthier.statistics.bootstrap import accelerated, resampled_totals
 
 TOKENS = np.array([2.0, 5, 3, 9, 4, 2, 7, 3, 6, 2, 8, 3])
@@ -126,3 +126,68 @@ def test_it_covers_the_true_mean_loss_as_often_as_it_promises(
     covered = np.mean([end is not None and end.low <= 0.5 <= end.high for end in ends])
     print(f"{rows.__name__} n={n}: {covered:.3f} of {trials}")
     assert at_least <= covered <= 0.95 + 3 * np.sqrt(0.95 * 0.05 / trials)
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def test_the_studentized_interval_equals_a_loop_over_the_same_resamples() -> None:
+    columns, n = np.column_stack([LOSSES, TOKENS]), 12
+
+    def value_and_error(rows: np.ndarray) -> tuple[float, float]:
+        value = rows[:, 0].sum() / rows[:, 1].sum()
+        # The error of a ratio (Cochran, Sampling techniques, 1977, section 2.11), without n / (n - 1).
+        return value, np.sqrt(np.sum((rows[:, 0] - value * rows[:, 1]) ** 2)) / rows[:, 1].sum()
+
+    drawn = np.random.default_rng(0).integers(0, n, size=(500, n))
+    value, error = value_and_error(columns)
+    found = [value_and_error(columns[rows]) for rows in drawn]
+    beyond = norm.cdf(-np.sqrt(12 / 11) * t.ppf(0.975, 11))
+    near, far = np.quantile([(other - value) / own for other, own in found], [beyond, 1 - beyond])
+    interval = studentized_interval(columns, ratio, np.random.default_rng(0), resamples=500)
+    assert interval is not None
+    assert [interval.low, interval.high] == pytest.approx([value - far * error, value - near * error], abs=1e-6)
+
+
+def test_rows_alike_but_for_one_get_the_accelerated_interval_and_few_rows_students() -> None:
+    alone = np.column_stack([[0.0] * 29 + [3.0], np.ones(30)])
+    few = np.column_stack([LOSSES, TOKENS])[:9]
+    for columns in (alone, few):
+        found, wanted = (
+            make(columns, ratio, np.random.default_rng(0)) for make in (studentized_interval, totals_interval)
+        )
+        assert found == wanted is not None
+
+
+@pytest.mark.parametrize("n", [10, 40])
+def test_rows_without_spread_have_a_studentized_interval_without_width(n: int) -> None:
+    interval = studentized_interval(np.tile([0.5, 2.0], (n, 1)), ratio, np.random.default_rng(0))
+    assert interval is not None
+    assert [interval.low, interval.high] == pytest.approx([0.25, 0.25])
+
+
+def lognormal_coverage(spread: float, n: int, trials: int) -> float:
+    """How often the interval holds the true loss of 1 nat a token: rows of 2 to 8 tokens, lognormal losses a token."""
+    generator, covered = np.random.default_rng(11), 0
+    for _ in range(trials):
+        tokens = generator.integers(2, 9, n)
+        losses = tokens * generator.lognormal(-(spread**2) / 2, spread, n)
+        ends = studentized_interval(np.column_stack([losses, tokens]), ratio, generator, resamples=1000)
+        covered += ends is not None and ends.low <= 1 <= ends.high
+    print(f"lognormal, spread {spread:g}, n={n}: {covered / trials:.4f} of {trials}")
+    return covered / trials
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0])
+def test_a_hundred_lognormal_losses_are_covered(spread: float) -> None:
+    assert 0.93 <= lognormal_coverage(spread, 100, 600) <= 0.97
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("spread", [0.5, 1.0])
+def test_lognormal_losses_are_covered_as_often_as_promised(spread: float) -> None:
+    covered = {n: lognormal_coverage(spread, n, 4000) for n in (30, 100, 300)}
+    assert 0.93 <= covered[100] <= 0.97
+    assert 0.93 <= covered[300] <= 0.97
+    assert covered[30] > 0.9

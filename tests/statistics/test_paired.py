@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar as reference
 
 from luthier.statistics import Interval, mcnemar, share_difference, wilson
 
@@ -19,6 +20,11 @@ def test_mcnemar_is_the_two_sided_chance_of_the_split() -> None:
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (3, 12), (40, 2), (100, 130)])
 def test_mcnemar_equals_scipys_binomial_test(one: int, other: int) -> None:
     assert mcnemar(one, other) == pytest.approx(binomtest(one, one + other).pvalue, abs=1e-9)
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (3, 12), (100, 130)])
+def test_mcnemar_equals_statsmodels(one: int, other: int) -> None:
+    assert mcnemar(one, other) == pytest.approx(reference([[50, one], [other, 20]], exact=True).pvalue, abs=1e-9)
 
 
 def test_the_difference_of_newcombes_own_example_is_his() -> None:

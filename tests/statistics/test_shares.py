@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from luthier.statistics import Interval, clopper_pearson, wilson
 
@@ -40,6 +41,13 @@ def test_both_equal_scipy(successes: int, n: int) -> None:
         theirs = reference.proportion_ci(method=method)
         assert ours(successes, n).low == pytest.approx(theirs.low, abs=1e-9)
         assert ours(successes, n).high == pytest.approx(theirs.high, abs=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (7, 30), (450, 500), (1, 1000)])
+def test_both_equal_statsmodels(successes: int, n: int) -> None:
+    for ours, method in ((wilson, "wilson"), (clopper_pearson, "beta")):
+        ends = ours(successes, n)
+        assert (ends.low, ends.high) == pytest.approx(proportion_confint(successes, n, method=method), abs=1e-9)
 
 
 @pytest.mark.parametrize("n", [10, 30, 100, 300, 1000])

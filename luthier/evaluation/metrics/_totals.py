@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from luthier.evaluation.metrics import Sample
 from luthier.flow import Measure, RowScore
-from luthier.statistics.bootstrap import Statistic, totals_interval
+from luthier.statistics import Interval
+from luthier.statistics.bootstrap import Statistic, studentized_interval
+
+IntervalOf = Callable[[NDArray[np.float64], Statistic, np.random.Generator], Interval | None]
 
 
 def from_totals(
@@ -18,6 +22,7 @@ def from_totals(
     statistic: Statistic,
     limits: tuple[float, float],
     generator: np.random.Generator,
+    interval_of: IntervalOf = studentized_interval,
 ) -> Measure:
     """`statistic` of the totals (each sample's `number` in order, then the trained tokens), ends kept within `limits`.
 
@@ -40,7 +45,7 @@ def from_totals(
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = float(statistic(columns.sum(axis=0)))
-        interval = totals_interval(columns, statistic, generator) if isfinite(value) else None
+        interval = interval_of(columns, statistic, generator) if isfinite(value) else None
     if not isfinite(value) or (interval and not (isfinite(interval.low) and isfinite(interval.high))):
         return Measure(None, n=len(kept), reason="it is too large for a number")
     if interval is None:

@@ -10,6 +10,7 @@ import numpy as np
 from luthier.evaluation.metrics import Sample
 from luthier.evaluation.metrics._totals import from_totals
 from luthier.flow import Measure
+from luthier.statistics import totals_interval
 from luthier.statistics.rows_needed import rows_needed
 from luthier.statistics.shares import wilson
 
@@ -23,7 +24,9 @@ needs: Final = "row_scores"
 def measure(sample: Sample, generator: np.random.Generator) -> Measure:
     """Its interval resamples rows. Where all tokens are right, or all wrong, there is no spread to resample: then it is
     Wilson's, with the rows as trials."""
-    found = from_totals([sample], lambda row: row.correct, lambda sums: sums[..., 0] / sums[..., 1], range, generator)
+    found = from_totals(
+        [sample], lambda row: row.correct, lambda sums: sums[..., 0] / sums[..., 1], range, generator, totals_interval
+    )
     if found.value not in range:
         return found
     ends = wilson(found.value * found.n, found.n)
@@ -38,4 +41,5 @@ def difference(tuned: Sample, base: Sample, generator: np.random.Generator) -> M
         lambda sums: (sums[..., 0] - sums[..., 1]) / sums[..., 2],
         (-1.0, 1.0),
         generator,
+        totals_interval,
     )
