@@ -1,0 +1,204 @@
+"""What rows say, checked: a file a check, found by its name. This file holds what all of them are given and give.
+
+A check's file says in names what it is: `criterion` (one of `CRITERIA`), `what` it finds and `why` that matters (a
+sentence each), `remedy`, and `thresholds`. It looks in one of two ways, or both:
+
+- `look(row)` gives a `Hit` for each thing that is wrong with a row by itself.
+- `gather(rows)` gives what it needs to know of a block of rows, small, because it travels between processes and stays
+  in memory until the end; `judge(parts, whole)` is given these in the files' order and gives what is `Judged`.
+
+It may also say `tolerated` (the share of rows with a hit up to which it passes, 0 if it says nothing), `severity`
+("error" where nobody should train on such rows), `leaves_out` (false where `--write` keeps rows with a hit),
+`repair(text)` (the text mended: then `--write` keeps the row so), and `needs`, names of columns that somebody has to
+fill first. `faulty()` and `clean()` give rows of a file, as JSON, of which it finds something and nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier import plugins
+from luthier.data.minhash import words_of
+from luthier.flow import Conversation, Place, Problem
+
+CHECKS: Final = "luthier.data.checks"
+CRITERIA: Final = {
+    "no_duplicate_examples": "No duplicate examples",
+    "consistent_formatting": "Consistent formatting",
+    "diverse_examples": "Diverse examples",
+    "balanced_categories": "Balanced categories",
+    "high_quality_outputs": "High-quality outputs",
+    "no_harmful_content": "No harmful content",
+}
+"""The mission's checklist: the names in JSON and the words for people, in its order."""
+
+
+# ---------------------------------------------------------------------------------------------- what a check says
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A number that a check goes by: what it counts, and where it comes from or why it is that."""
+
+    value: float
+    meaning: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something wrong with a row. `kind` tells a check's hits apart (`mail`, `phone`); `remedy` is the check's own
+    where it is empty; `span` is (message, begin, end): which letters of which of the row's messages."""
+
+    message: str
+    kind: str = ""
+    remedy: str = ""
+    span: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a check makes of all rows. `rows` (sorted) have something wrong, and `describe` says what, for those that
+    are listed; `problems` concern the data as a whole; `numbers` go into the report; `reason` says why nothing could
+    be judged."""
+
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    describe: Callable[[int], Hit] = lambda row: Hit("")
+    problems: Sequence[Problem] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+# --------------------------------------------------------------------------------------------- what a check is given
+
+
+@dataclass(frozen=True)
+class Row:
+    """A checked row. `question` is what the users say in it, `answer` the last that the model is to say, `text` all."""
+
+    conversation: Conversation
+
+    @cached_property
+    def question(self) -> str:
+        return "\n".join(message.content for message in self.conversation.messages if message.role == "user")
+
+    @cached_property
+    def answer(self) -> str:
+        return next(message.content for message in reversed(self.conversation.messages) if message.role == "assistant")
+
+    @cached_property
+    def text(self) -> str:
+        return "\n".join(message.content for message in self.conversation.messages)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the row is running text, which asks and answers nothing."""
+        return self.conversation.form == "text"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a block of one file. `held_out`: they are kept for validation or testing."""
+
+    rows: Sequence[Row]
+    held_out: bool = False
+
+    @cached_property
+    def words(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """The hashes of the rows' words one after another, and how many each row has: as `minhash.words_of`."""
+        return words_of([row.text for row in self.rows])
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All R rows once they were read, known by their numbers in the files' order.
+
+    `file` (R) is a place in `files`, `line` (R) the line there; `held_out` (R) tells rows of validation and test files;
+    `category` (R) is a place in `categories` (sorted; "" is none). `columns` are filled from outside, a number a row:
+    `answer_loss`. `read_again` gives the rows of some numbers (sorted), in order.
+    """
+
+    files: Sequence[str]
+    file: NDArray[np.int32]
+    line: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    category: NDArray[np.int32]
+    categories: Sequence[str]
+    columns: Mapping[str, NDArray[Any]]
+    read_again: Callable[[NDArray[np.int64]], Iterator[Row]]
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def place(self, row: int) -> Place:
+        return Place(self.files[self.file[row]], int(self.line[row]))
+
+    def first(self) -> Place:
+        """The place that stands for the data as a whole: its first row."""
+        return self.place(0)
+
+
+# ------------------------------------------------------------------------------------------------- the checks there are
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check's file, with what it leaves unsaid filled in."""
+
+    name: str
+    criterion: str
+    what: str
+    why: str
+    remedy: str
+    thresholds: Sequence[Threshold]
+    tolerated: float
+    severity: Literal["error", "warning"]
+    leaves_out: bool
+    needs: frozenset[str]
+    look: Callable[[Row], Iterable[Hit]] | None
+    gather: Callable[[Rows], Any] | None
+    judge: Callable[[Sequence[Any], Whole], Judged] | None
+    repair: Callable[[str], str] | None
+
+
+def load(name: str) -> Check:
+    """One check. Raises `UserError` with the names that exist."""
+    module = plugins.load(CHECKS, name)
+    given = vars(module)
+    assert given["criterion"] in CRITERIA, f"{name}: {given['criterion']} is none of the criteria"
+    return Check(
+        name,
+        given["criterion"],
+        given["what"],
+        given["why"],
+        given["remedy"],
+        given["thresholds"],
+        given.get("tolerated", 0.0),
+        given.get("severity", "warning"),
+        given.get("leaves_out", True),
+        frozenset(given.get("needs", ())),
+        given.get("look"),
+        given.get("gather"),
+        given.get("judge"),
+        given.get("repair"),
+    )
+
+
+def chosen(skip: Iterable[str] = ()) -> list[Check]:
+    """Every check but those named, in the order of the criteria. Raises `UserError` for a name that is none."""
+    left_out = {load(name).name for name in skip}
+    order = list(CRITERIA)
+    found = [load(name) for name in plugins.names(CHECKS) if name not in left_out]
+    return sorted(found, key=lambda check: (order.index(check.criterion), check.name))

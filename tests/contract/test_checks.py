@@ -1,0 +1,62 @@
+"""What every check owes: it finds its own fault, is silent on its good rows, and says where and what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from luthier import plugins
+from luthier.data import checks
+from luthier.data.check import Gathered, look
+from luthier.data.checks import CHECKS, CRITERIA
+from luthier.data.quality import Quality, measure
+from luthier.flow import result_of
+
+NAMES = plugins.names(CHECKS)
+
+
+def measured(folder: Path, rows: list[dict[str, Any]], name: str) -> Quality:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    gathered = Gathered(*look([(path, 1.0)]))
+    return result_of(measure(gathered, [checks.load(name)]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_check_finds_its_own_fault_and_says_where_and_what_to_do(name: str, tmp_path: Path) -> None:
+    module = plugins.load(CHECKS, name)
+    quality = measured(tmp_path, module.faulty(), name)
+    [result] = quality.results
+    assert result.passed is False, "the fault is not found"
+    assert result.problems.total >= 1
+    for problem in result.problems.listed:
+        assert problem.check == name
+        assert problem.place.line >= 1
+        assert problem.message
+        assert problem.remedy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_check_is_silent_on_its_good_rows(name: str, tmp_path: Path) -> None:
+    module = plugins.load(CHECKS, name)
+    quality = measured(tmp_path, module.clean(), name)
+    [result] = quality.results
+    assert [problem.message for problem in result.problems.listed] == []
+    assert result.passed is True
+    assert quality.verdict == "ready"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_check_says_what_it_finds_why_and_by_which_numbers(name: str) -> None:
+    check = checks.load(name)
+    assert check.criterion in CRITERIA
+    assert check.what.endswith(".")
+    assert check.why.endswith(".")
+    assert check.remedy
+    assert check.look or (check.gather and check.judge)
+    for threshold in check.thresholds:
+        assert threshold.meaning
+        assert threshold.source
