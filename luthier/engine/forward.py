@@ -16,15 +16,18 @@ from luthier.engine.attention import Attention, KeyAndValue, PartAttention, atte
 from luthier.engine.checkpointing import keeping_inputs_only
 from luthier.engine.exact import Limit, limit_of
 from luthier.engine.loss import Head
+from luthier.engine.out_of_memory import in_smaller_passes
 from luthier.engine.padded import logits_padded, scores_padded
 from luthier.engine.parts import Part, in_turn
 from luthier.engine.ranges import plan
 from luthier.engine.scoring import scores_of_tree
-from luthier.engine.tree import SHARING_PAYS, Tree, lay_out
+from luthier.engine.tree import SHARING_PAYS, Chosen, Tree, in_groups, lay_out
 from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
 TOKENS_A_SCORING_PASS = 4096
 """Distinct tokens that go through the model at once without gradients, where nothing is kept for a way back."""
+KEPT_BYTES = 512 * 2**20
+"""Memory for the keys and values of a batch of answers that grow."""
 
 Result = TypeVar("Result")
 
@@ -33,12 +36,15 @@ Result = TypeVar("Result")
 class Engine:
     """A tuned model, ready to train and to score.
 
-    `checkpointing` computes each layer again on the way back, instead of keeping what it computed. `limit` says which
-    rows go through the model as a tree; the others go through it padded.
+    `checkpointing` computes each layer again on the way back, instead of keeping what it computed. Without a way back
+    `tokens_a_scoring_pass` go through the model at once, and `kept_bytes` are for the keys and values of answers that
+    grow. `limit` says which rows go through the model as a tree; the others go through it padded.
     """
 
     tuned: Tuned
     checkpointing: bool = False
+    tokens_a_scoring_pass: int = TOKENS_A_SCORING_PASS
+    kept_bytes: int = KEPT_BYTES
     limit: Limit = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,20 +165,27 @@ class Engine:
                 given = {layer: (key[needed], value[needed]) for layer, (key, value) in given.items()}
 
     @torch.no_grad()
-    def scores(
-        self, rows: Sequence[Tokenized], tokens_a_pass: int = TOKENS_A_SCORING_PASS
-    ) -> Iterator[tuple[int, RowScore]]:
-        """The score of each row with its index, as passes finish."""
+    def scores(self, rows: Sequence[Tokenized], tokens_a_pass: int | None = None) -> Iterator[tuple[int, RowScore]]:
+        """The score of each row with its index, as passes finish; in smaller passes where memory runs out."""
+
+        def work(left: Sequence[int], tokens: int) -> Iterator[tuple[int, RowScore]]:
+            for first, group in in_groups(Chosen(rows, left)):
+                for at, score in self._scores(group, tokens):
+                    yield first + at, score
+
         was_training = self.tuned.model.training
         self.tuned.model.eval()
-        near, far = self.by_limit([len(row.tokens) for row in rows])
         try:
-            for at, score in scores_padded(self, [rows[index] for index in far], tokens_a_pass):
-                yield far[at], score
-            for at, score in scores_of_tree(self, [rows[index] for index in near], tokens_a_pass):
-                yield near[at], score
+            yield from in_smaller_passes(work, len(rows), tokens_a_pass or self.tokens_a_scoring_pass)
         finally:
             self.tuned.model.train(was_training)
+
+    def _scores(self, rows: Sequence[Tokenized], tokens_a_pass: int) -> Iterator[tuple[int, RowScore]]:
+        near, far = self.by_limit([len(row.tokens) for row in rows])
+        for at, score in scores_padded(self, [rows[index] for index in far], tokens_a_pass):
+            yield far[at], score
+        for at, score in scores_of_tree(self, [rows[index] for index in near], tokens_a_pass):
+            yield near[at], score
 
     @torch.no_grad()
     def logits(self, row: Tokenized, last: int) -> Tensor:

@@ -20,13 +20,11 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from luthier.engine.attention import KeyAndValue
-from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine, Walked
+from luthier.engine.forward import Engine, Walked
+from luthier.engine.out_of_memory import in_smaller_passes
 from luthier.engine.padded import grow_padded
-from luthier.engine.tree import Tree
+from luthier.engine.tree import Chosen, Tree, in_groups
 from luthier.flow import Answer, Question, Tokenized
-
-KEPT_BYTES = 512 * 2**20
-"""Memory for the keys and values of one batch."""
 
 
 @dataclass(slots=True)
@@ -60,24 +58,24 @@ def answers(
     decode: Callable[[Sequence[int]], str],
     stops: Sequence[int],
     limit: int,
-    tokens_a_pass: int = TOKENS_A_SCORING_PASS,
+    tokens_a_pass: int | None = None,
 ) -> Iterator[tuple[int, Answer]]:
     """The greedy answer to each question with its index, as batches finish; at most `limit` tokens, a stop included.
 
-    `decode` turns tokens into text; the stop that ended an answer is not part of it.
+    `decode` turns tokens into text; the stop that ended an answer is not part of it. Where memory runs out, the
+    questions left are answered in smaller passes and batches.
     """
+
+    def work(left: Sequence[int], tokens: int) -> Iterator[tuple[int, Answer]]:
+        for first, group in in_groups(Chosen(questions, left)):
+            for at, answer in _answers(engine, group, decode, frozenset(stops), limit, tokens):
+                yield first + at, answer
+
     model = engine.tuned.model
     was_training = model.training
     model.eval()
     try:
-        said: dict[int, list[int]] = {}
-        for index, token in _tokens(engine, questions, frozenset(stops), limit, tokens_a_pass):
-            tokens = said.setdefault(index, [])
-            tokens.append(token)
-            if token in stops or len(tokens) == limit:
-                stopped = token in stops
-                yield index, Answer(decode(tokens[:-1] if stopped else tokens), len(tokens), stopped)
-                del said[index]
+        yield from in_smaller_passes(work, len(questions), tokens_a_pass or engine.tokens_a_scoring_pass)
     finally:
         model.train(was_training)
 
@@ -85,10 +83,28 @@ def answers(
 @torch.no_grad()
 def grow(engine: Engine, question: Question, stops: Sequence[int], limit: int) -> Iterator[int]:
     """The tokens of the greedy answer to one question as they come, the stop left out; at most `limit`."""
-    for _, token in _tokens(engine, [question], frozenset(stops), limit, TOKENS_A_SCORING_PASS):
+    for _, token in _tokens(engine, [question], frozenset(stops), limit, engine.tokens_a_scoring_pass):
         if token in stops:
             return
         yield token
+
+
+def _answers(
+    engine: Engine,
+    questions: Sequence[Question],
+    decode: Callable[[Sequence[int]], str],
+    stops: frozenset[int],
+    limit: int,
+    tokens_a_pass: int,
+) -> Iterator[tuple[int, Answer]]:
+    said: dict[int, list[int]] = {}
+    for index, token in _tokens(engine, questions, stops, limit, tokens_a_pass):
+        tokens = said.setdefault(index, [])
+        tokens.append(token)
+        if token in stops or len(tokens) == limit:
+            stopped = token in stops
+            yield index, Answer(decode(tokens[:-1] if stopped else tokens), len(tokens), stopped)
+            del said[index]
 
 
 def _tokens(
@@ -106,7 +122,8 @@ def _tokens(
     asked = [questions[index] for index in near]
     tree = engine.lay_out([Tokenized(one.tokens, _last(len(one.tokens)), one.place) for one in asked])
     for walked in engine.walk(tree, tokens_a_pass, keeps_all=True):
-        for batch in _in_memory(engine, tree, walked.rows, limit):
+        kept_bytes = engine.kept_bytes * tokens_a_pass // engine.tokens_a_scoring_pass
+        for batch in _in_memory(engine, tree, walked.rows, limit, kept_bytes):
             for at, token in _steps(engine, tree, walked, batch, stops, limit):
                 yield near[at], token
 
@@ -117,14 +134,14 @@ def _last(length: int) -> NDArray[np.float32]:
     return weights
 
 
-def _in_memory(engine: Engine, tree: Tree, rows: list[int], limit: int) -> Iterator[list[int]]:
-    """The rows in batches whose keys and values fit `KEPT_BYTES`."""
+def _in_memory(engine: Engine, tree: Tree, rows: list[int], limit: int, kept_bytes: int) -> Iterator[list[int]]:
+    """The rows in batches whose keys and values fit `kept_bytes`."""
     config: Any = engine.tuned.model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = engine.head.weight.dtype.itemsize
     longest = max((len(tree.paths[row]) for row in rows), default=0) + limit
-    most = max(1, KEPT_BYTES // (2 * config.num_hidden_layers * heads * width * size * longest))
+    most = max(1, kept_bytes // (2 * config.num_hidden_layers * heads * width * size * longest))
     for start in range(0, len(rows), most):
         yield rows[start : start + most]
 

@@ -13,16 +13,22 @@ What all rows stand on (a soft prompt, a prefix) is a node above all others: vir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.flow import Tokenized
+from luthier.flow import Question, Tokenized
 
 SHARING_PAYS = 24
 """Tokens that a shared node must save to be worth an attention call of its own (measured, docs/log.md)."""
+GROUP_TOKENS = 2**18
+"""Tokens of the rows that are laid out together where nothing is learned: a tree takes up to 80 bytes a token, so that
+of millions of rows would fill memory by itself."""
+
+Row = TypeVar("Row", bound=Tokenized | Question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,42 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, virtual
         predictions=predictions,
         shares=tuple(row.weights[np.flatnonzero(row.weights)] for row in rows),
     )
+
+
+class Chosen(Sequence[Row]):
+    """Some of a sequence's rows, each taken from it when it is asked for."""
+
+    def __init__(self, rows: Sequence[Row], indices: Sequence[int]) -> None:
+        self.rows, self.indices = rows, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return Chosen(self.rows, self.indices[index])
+        return self.rows[self.indices[index]]
+
+
+def in_groups(rows: Sequence[Row], most: int = GROUP_TOKENS) -> Iterator[tuple[int, list[Row]]]:
+    """Rows that follow each other, of at most `most` tokens together or one row, with the index of the first.
+
+    Rows of 5, 9 and 4 tokens with 13 a group: (0, [5]), (1, [9, 4]).
+    """
+    group: list[Row] = []
+    tokens = 0
+    for index, row in enumerate(rows):
+        if group and tokens + len(row.tokens) > most:
+            yield index - len(group), group
+            group, tokens = [], 0
+        group.append(row)
+        tokens += len(row.tokens)
+    if group:
+        yield len(rows) - len(group), group
 
 
 def common_length(first: NDArray[np.int32], second: NDArray[np.int32], done: int = 0) -> int:
