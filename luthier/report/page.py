@@ -446,7 +446,7 @@ def _resume(view: View) -> str:
 def _commands(view: View) -> list[Command]:
     run = shlex.quote(view.run)
     commands = []
-    if view.state in ("stopped", "failed"):
+    if view.state in ("stopped", "failed", "dead"):
         commands.append(Command(_resume(view), "goes on from the last checkpoint"))
     if view.state == "running":
         return [Command(f"luthier evaluate {run}", "once it is done: metrics against targets, beside base")]

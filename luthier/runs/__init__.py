@@ -2,6 +2,7 @@
 
 from luthier.runs.checkpoints import Checkpoint
 from luthier.runs.environment import describe_environment, without_secrets
-from luthier.runs.run import LogEntry, Run, State, Status
+from luthier.runs.run import LogEntry, Run
+from luthier.runs.status import State, Status
 
 __all__ = ["Checkpoint", "LogEntry", "Run", "State", "Status", "describe_environment", "without_secrets"]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from luthier.errors import mistake
 from luthier.runs import whole
-
-MANIFEST = "manifest.json"
+from luthier.runs.manifest import damage, seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +30,14 @@ def save(root: Path, step: int, writers: Mapping[str, Callable[[Path], None]]) -
 
     def write(folder: Path) -> None:
         for name, writer in writers.items():
+            whole.told("write", folder / name)
             writer(folder / name)
-        files = {str(path.relative_to(folder)): _facts(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-        (folder / MANIFEST).write_bytes(orjson.dumps({"version": 1, "step": step, "files": files}))
+        seal(folder, step=step)
 
     folder = root / f"step-{step}"
+    whole.make_folder(root)
     whole.write_folder(folder, write)
     return Checkpoint(step, folder)
-
-
-def damage(folder: Path) -> str:
-    """What is wrong with a checkpoint's folder, empty where it is whole."""
-    try:
-        files = orjson.loads((folder / MANIFEST).read_bytes())["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"its {MANIFEST} cannot be read ({error})"
-    for name, facts in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != facts["bytes"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {facts['bytes']}"
-        if _facts(path) != facts:
-            return f"{name} is not what was written: its hash differs"
-    return ""
 
 
 def load(root: Path, step: int) -> Checkpoint:
@@ -68,7 +47,8 @@ def load(root: Path, step: int) -> Checkpoint:
     if not folder.is_dir():
         raise mistake("no such checkpoint", str(folder), f"the steps with a checkpoint: {there}")
     if fault := damage(folder):
-        raise mistake(f"the checkpoint is damaged: {fault}", str(folder), f"the other steps with one: {there}")
+        remedy = f"luthier train --resume {root.parent} goes on without it; the other steps with one: {there}"
+        raise mistake(f"the checkpoint is damaged: {fault}", str(folder), remedy)
     return Checkpoint(step, folder)
 
 
@@ -83,15 +63,14 @@ def latest(root: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, skipped
 
 
-def prune(root: Path, keep: int, best: int | None) -> list[int]:
-    """Delete all but the last `keep` checkpoints and the best; gives the steps that were deleted."""
-    here = steps(root)
-    gone = [step for step in here[: max(len(here) - keep, 0)] if step != best]
-    for step in gone:
-        shutil.rmtree(root / f"step-{step}")
+def prune(root: Path, step: int, keep: int, best: int | None) -> list[int]:
+    """Delete all but the last `keep` checkpoints up to `step`, the newest, and the best; gives the steps deleted.
+
+    A checkpoint after the newest is a damaged one, which was skipped when the run went on before it.
+    """
+    here = [other for other in steps(root) if other <= step]
+    kept = {*here[-keep:], best}
+    gone = [other for other in steps(root) if other not in kept]
+    for other in gone:
+        whole.remove_folder(root / f"step-{other}")
     return gone
-
-
-def _facts(path: Path) -> dict[str, int | str]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

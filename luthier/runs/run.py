@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from math import nan
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import orjson
 
 from luthier.errors import UserError, mistake
 from luthier.flow import EvaluationLog, Marked, Measure, Place, Report, StepLog, TargetResult
-from luthier.runs import checkpoints, whole
+from luthier.runs import checkpoints, status, whole
 from luthier.runs.checkpoints import Checkpoint
+from luthier.runs.manifest import MANIFEST, damage, seal
+from luthier.runs.status import State, Status
 
-State = Literal["running", "done", "stopped", "failed"]
 LogEntry = StepLog | EvaluationLog
 VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """run.json: `heartbeat` is when it was last written, in seconds since 1970; `best_step` is None before the first
-    evaluation."""
-
-    state: State
-    pid: int
-    heartbeat: float
-    last_step: int = 0
-    best_step: int | None = None
+SEALED = ("settings.yaml", "environment.json")
+"""What going on with a run goes by; it never changes after the run began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +71,11 @@ class Run:
         return run
 
     @classmethod
-    def find(cls, name: str, root: Path = Path("runs")) -> Run:
-        """A run by its folder's path, or by its name under `root`."""
+    def find(cls, name: str, root: Path = Path("runs"), *, to_mend: bool = False) -> Run:
+        """A run by its folder's path, or by its name under `root`; with `to_mend` also one whose run.json is broken."""
         for path in (Path(name).expanduser(), root / name):
             if cls(path)._status_path.is_file():
-                return cls.open(path)
+                return cls(path) if to_mend else cls.open(path)
         raise _no_run(name, root)
 
     @classmethod
@@ -101,22 +91,21 @@ class Run:
     # ------------------------------------------------------------------------------------------------------ status
 
     def status(self) -> Status:
-        """run.json. Raises `UserError` where it is broken or of a later version."""
-        content = _read_json(self._status_path)
-        if not isinstance(content, dict) or content.get("version") != VERSION:
-            remedy = "take the Luthier that wrote it: pip install -U luthier"
-            raise mistake(f"is of another version than {VERSION}", str(self._status_path), remedy)
-        try:
-            return Status(**{field.name: content[field.name] for field in fields(Status)})
-        except KeyError as error:
-            raise mistake(f"holds no {error}", str(self._status_path), "copy the run's folder again") from error
+        """run.json, and whether the run is dead. Raises `UserError` where it is broken or of a later version."""
+        return status.read(self._status_path)
 
     def update(self, *, state: State | None = None, last_step: int | None = None, best_step: int | None = None) -> None:
         """Write run.json anew: what is given changes; pid and heartbeat become those of now."""
-        assert state is None or state in get_args(State), state
         given = {"state": state, "last_step": last_step, "best_step": best_step}
-        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        self._write_status(replace(self.status(), pid=os.getpid(), heartbeat=time.time(), **changes))
+        status.update(self._status_path, **{key: value for key, value in given.items() if value is not None})
+
+    def beating(self) -> AbstractContextManager[None]:
+        """Inside, run.json is written anew every few seconds, so that readers see that this process lives."""
+        return status.beating(self._status_path)
+
+    def mend(self) -> list[str]:
+        """Write run.json anew where it is broken; gives a line for that."""
+        return status.mend(self._status_path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -129,8 +118,11 @@ class Run:
             try:
                 held.acquire()
             except Timeout:
+                who = "another process"
+                with suppress(UserError):
+                    who = f"process {self.status().pid}"
                 remedy = "wait until it ends, or stop it with Ctrl-C there"
-                raise mistake(f"process {self.status().pid} is writing this run", str(self.folder), remedy) from None
+                raise mistake(f"{who} is writing this run", str(self.folder), remedy) from None
         try:
             whole.recover(self.folder)
             whole.recover(self._checkpoints)
@@ -193,15 +185,31 @@ class Run:
     def read_environment(self) -> Any:
         return _read_json(self.folder / "environment.json")
 
+    def seal(self) -> None:
+        """Keep the hashes of the settings and the environment: from here on the run can be gone on with."""
+        with whole.to_disk(self.folder):
+            seal(self.folder, SEALED)
+
+    def damage(self) -> str:
+        """What is wrong with the settings or the environment that the run began with, empty where they are whole."""
+        if not (self.folder / MANIFEST).is_file():
+            return "the process ended before the run began"
+        return damage(self.folder)
+
+    def discard(self) -> None:
+        """Delete the whole run: for one that could not begin."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     # --------------------------------------------------------------------------------------------------------- log
 
     def append(self, entry: LogEntry) -> None:
-        """Add a line to log.jsonl; half a line that a killed process left is cut off first. NaN becomes null."""
+        """Add a line to log.jsonl; half a line that a killed process left is cut off first. NaN becomes null.
+
+        It is forced to the disk by the next checkpoint, which is what a run goes on from.
+        """
         kind = "step" if isinstance(entry, StepLog) else "evaluation"
         line = orjson.dumps({"kind": kind} | asdict(entry), option=orjson.OPT_APPEND_NEWLINE)
-        with whole.to_disk(self._log_path), self._log_path.open("ab") as file:
-            file.truncate(_complete_bytes(self._log_path))
-            file.write(line)
+        whole.append(self._log_path, line)
 
     def log(self) -> list[LogEntry]:
         """The log as it was yielded; half a line at its end is left out, null becomes NaN."""
@@ -215,15 +223,32 @@ class Run:
 
     def truncate_log(self, step: int, evaluated_step: int | None = None) -> None:
         """Keep the steps up to `step` and the evaluations up to `evaluated_step` (`step` where none is given), so that
-        a resumed run goes on from its checkpoint."""
-        last = {"step": step, "evaluation": step if evaluated_step is None else evaluated_step}
-        kept = [line for line in self._log_lines() if (entry := orjson.loads(line))["step"] <= last[entry["kind"]]]
-        whole.write_bytes(self._log_path, b"".join(line + b"\n" for line in kept))
+        a resumed run goes on from its checkpoint. Lines after these may be broken: a power cut leaves such."""
+        last = {StepLog: step, EvaluationLog: step if evaluated_step is None else evaluated_step}
+        kept, awaited = [], {(StepLog, step), (EvaluationLog, evaluated_step or 0)} - {(StepLog, 0), (EvaluationLog, 0)}
+        for number, line in enumerate(self._log_lines(), 1):
+            try:
+                entry = _entry(line, number, self._log_path)
+            except UserError:
+                if awaited:
+                    raise
+                break
+            if entry.step <= last[type(entry)]:
+                kept.append(line + b"\n")
+                awaited.discard((type(entry), entry.step))
+        whole.write_bytes(self._log_path, b"".join(kept))
 
     # ----------------------------------------------------------------------------------------- checkpoints, weights
 
     def save_checkpoint(self, step: int, writers: Mapping[str, Callable[[Path], None]]) -> Checkpoint:
-        """checkpoints/step-N, whole or absent: `writers` maps a name to what makes the file or folder at its path."""
+        """checkpoints/step-N, whole or absent: `writers` maps a name to what makes the file or folder at its path.
+
+        The log up to here is forced to the disk first.
+        """
+        with whole.to_disk(self._log_path):
+            if self._log_path.is_file():
+                whole.sync(self._log_path)
+                whole.sync(self.folder)
         return checkpoints.save(self._checkpoints, step, writers)
 
     def checkpoint(self, step: int) -> Checkpoint:
@@ -237,10 +262,12 @@ class Run:
     def checkpoint_steps(self) -> list[int]:
         return checkpoints.steps(self._checkpoints)
 
-    def prune_checkpoints(self, keep: int, best: int | None) -> list[int]:
-        """Delete all but the last `keep` checkpoints and the best; gives the steps that were deleted."""
-        with whole.to_disk(self._checkpoints):
-            return checkpoints.prune(self._checkpoints, keep, best)
+    def prune_checkpoints(self, step: int, keep: int, best: int | None) -> list[int]:
+        """Delete all but the last `keep` checkpoints up to `step`, the newest, and the best; gives the steps deleted.
+
+        What stands after the newest is damaged and was skipped.
+        """
+        return checkpoints.prune(self._checkpoints, step, keep, best)
 
     @property
     def weights(self) -> Path:
@@ -249,13 +276,29 @@ class Run:
 
     def save_weights(self, write: Callable[[Path], None]) -> None:
         """Replace the result by what `write(empty folder)` puts there; when that fails the old one stays."""
-        whole.write_folder(self.weights, write)
+
+        def sealed(folder: Path) -> None:
+            write(folder)
+            seal(folder)
+
+        whole.write_folder(self.weights, sealed)
+
+    def require_weights(self) -> Path:
+        """weights/, its hashes checked. Raises `UserError` where there are none yet or they are damaged."""
+        remedy = f"luthier train --resume {self.folder}"
+        if not self.weights.is_dir():
+            state = self.status().state
+            raise mistake(f"the run has no tuned weights yet: it is {state}", str(self.folder), remedy)
+        if fault := damage(self.weights):
+            raise mistake(f"the tuned weights are damaged: {fault}", str(self.weights), f"{remedy} makes them anew")
+        return self.weights
 
     # ------------------------------------------------------------------------------------------- answers, reports
 
     def write_answers(self, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
         """answers/<name>.jsonl, a line a row; gives its path."""
         path = self.folder / "answers" / f"{name}.jsonl"
+        whole.make_folder(path.parent)
         whole.write_bytes(path, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
         return path
 
@@ -267,6 +310,7 @@ class Run:
 
     def write_report(self, report: Report) -> None:
         """reports/evaluation.json."""
+        whole.make_folder(self.page.parent)
         whole.write_json(self.folder / "reports" / "evaluation.json", {"version": VERSION} | asdict(report))
 
     def read_report(self) -> Report:
@@ -282,6 +326,7 @@ class Run:
         return self.folder / "reports" / "report.html"
 
     def write_page(self, html: str) -> None:
+        whole.make_folder(self.page.parent)
         whole.write_bytes(self.page, html.encode())
 
     @property
@@ -305,41 +350,20 @@ class Run:
 
     def _made(self) -> bool:
         """Make the folder with a status; False where something of its name exists."""
-        with whole.to_disk(self.folder):
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self.folder.mkdir()
-            except FileExistsError:
-                return False
+        if not whole.make_folder(self.folder, above=True):
+            return False
         try:
-            self._write_status(Status("running", os.getpid(), time.time()))
+            status.begin(self._status_path)
         except BaseException:
             self.folder.rmdir()
             raise
         return True
-
-    def _write_status(self, status: Status) -> None:
-        whole.write_json(self._status_path, {"version": VERSION} | asdict(status))
 
     def _log_lines(self) -> list[bytes]:
         """The complete lines of the log: none where there is no log yet."""
         if not self._log_path.is_file():
             return []
         return self._log_path.read_bytes().split(b"\n")[:-1]
-
-
-def _complete_bytes(path: Path) -> int:
-    """The length of a file up to its last line break."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 65536)
-            file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                return start + found + 1
-            end = start
-    return 0
 
 
 def _entry(line: bytes, number: int, path: Path) -> LogEntry:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -177,11 +176,10 @@ def _packaged(opened: Opened) -> list[Tokenized]:
 
 def _write(form: Any, finished: Finished, folder: Path) -> None:
     """The export with a parity.json that says no more yet than which files belong to it."""
-    with _said_as_disk():
-        form.write(finished, folder)
-        names = sorted([*(path.name for path in folder.iterdir()), PARITY_FILE])
-        facts = {"version": VERSION, "run": finished.name, "verified": False, "files": names}
-        (folder / PARITY_FILE).write_text(json.dumps(facts), encoding="utf-8")
+    form.write(finished, folder)
+    names = sorted([*(path.name for path in folder.iterdir()), PARITY_FILE])
+    facts = {"version": VERSION, "run": finished.name, "verified": False, "files": names}
+    (folder / PARITY_FILE).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _record(folder: Path, finished: Finished, format: str, parity: Parity) -> None:
@@ -243,17 +241,3 @@ def _refuse_foreign(folder: Path) -> None:
 def _move(source: Path, folder: Path) -> None:
     for path in source.iterdir():
         path.rename(folder / path.name)
-
-
-@contextmanager
-def _said_as_disk() -> Iterator[None]:
-    """What the library that writes weights says of a full or closed disk in its own way, as the system says it."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        found = re.search(r"os error (\d+)", str(error))
-        if not found:
-            raise
-        raise OSError(int(found[1]), str(error)) from error

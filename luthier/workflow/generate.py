@@ -16,7 +16,7 @@ from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.flow import Conversation, Event, Note, Problem, Question
 from luthier.report.numbers import count
-from luthier.runs.whole import write_bytes
+from luthier.runs.whole import make_folder, write_bytes
 from luthier.workflow.opened_run import decoder, open_run
 
 LIMIT = 512
@@ -63,6 +63,7 @@ def generate(run: str, *, data: str, out: str, root: Path = Path("runs")) -> Gen
         }
         for question, answer in zip(asked, given, strict=True)
     ]
+    make_folder(Path(out).parent)
     write_bytes(Path(out), b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
     yield Note("file", f"the answers are in {out}")
     return Generated(len(lines), out)

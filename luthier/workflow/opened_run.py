@@ -10,8 +10,7 @@ from typing import Any
 from luthier.data.render import stop_tokens
 from luthier.data.templates import Template, load
 from luthier.engine.forward import Engine
-from luthier.errors import mistake
-from luthier.flow import Event, Tuned
+from luthier.flow import Event, Note, Tuned
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
 from luthier.workflow import run_file
@@ -48,14 +47,12 @@ def open_run(name: str, root: Path) -> Generator[Event, None, Opened]:
     from luthier import models
 
     run = Run.find(name, root)
-    if not run.weights.is_dir():
-        state = run.status().state
-        raise mistake(
-            f"the run has no tuned weights yet: it is {state}", str(run.folder), f"luthier train --resume {run.folder}"
-        )
+    weights = run.require_weights()
+    if fault := run.damage():
+        yield Note("warning", f"{run.folder} is not what it was when the run began: {fault}")
     settings = run_file.read([str(run.settings_path)]).settings
     base = yield from find(settings.model)
-    tokenizer = models.load_tokenizer(models.Source(name, "folder", run.weights))
+    tokenizer = models.load_tokenizer(models.Source(name, "folder", weights))
     template = load("model", {}, tokenizer)
     if settings.data.date != "auto":
         template = replace(template, day=settings.data.date)

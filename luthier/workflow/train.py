@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.tokenize import shown
-from luthier.errors import Stopped, mistake
+from luthier.errors import Stopped, UserError, mistake
 from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
@@ -20,8 +20,9 @@ from luthier.settings.loading import Loaded, require_rows, resolve, resolve_auto
 from luthier.settings.schema import Settings
 from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
+from luthier.workflow.curves import curves
 from luthier.workflow.prepare import Prepared, prepare, said
-from luthier.workflow.signals import caught
+from luthier.workflow.signals import Caught, caught
 
 if TYPE_CHECKING:
     from luthier.flow import Tuned
@@ -82,24 +83,30 @@ def train(
     if resume is not None:
         if files or data or overrides or name:
             raise mistake("a run goes on with its own settings", "--resume", f"luthier train --resume {resume}")
-        run = Run.find(resume, root)
+        run = Run.find(resume, root, to_mend=True)
         ready = yield from _get_ready(_settings_of(run))
     else:
         named = [f"name={name}"] if name else []
         ready = yield from _get_ready(run_file.read(files, data, [*overrides, *named]))
         run, ready = _begin(ready, root, Path(files[0] if files else data or "run").name.partition(".")[0])
     yield from _settings_said(ready)
-    with run.lock():
-        if resume is not None:
-            yield from _restore(run, ready)
-        yield from _work(run, ready)
-        yield from _finish(run, ready)
+    with run.lock(), caught() as signal:
+        yield from (Note("warning", text) for text in run.mend())
+        run.update(state="running")
+        with run.beating():
+            if resume is not None:
+                yield from _restore(run, ready)
+            yield from _work(run, ready, signal)
+            yield from _finish(run, ready)
     yield Note("file", f"the tuned weights are in {run.weights}")
     return _result(run, ready.training)
 
 
 def _settings_of(run: Run) -> Loaded:
-    """An earlier run's settings. Raises `UserError` where a file of rows is not the one that the run began with."""
+    """An earlier run's settings. Raises `UserError` where they, or a file of rows, are not what the run began with."""
+    if fault := run.damage():
+        remedy = "put the file back as it was, or start a new run: luthier train FILE"
+        raise mistake(f"the run cannot go on: {fault}", str(run.folder), remedy)
     loaded = run_file.read([str(run.settings_path)])
     now = {entry["path"]: entry for entry in describe_environment([], run_file.data_files(loaded.settings))["data"]}
     for before in run.read_environment()["data"]:
@@ -228,10 +235,15 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         ready = replace(ready, loaded=loaded)
     else:
         run = Run.create(root, settings.name)
-    run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
-    run.write_rows(ready.prepared.account.to_data())
-    run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
-    run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
+    try:
+        run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
+        run.write_rows(ready.prepared.account.to_data())
+        run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
+        run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
+        run.seal()
+    except BaseException:
+        run.discard()
+        raise
     return run, ready
 
 
@@ -257,29 +269,32 @@ def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
     ready.method.load(ready.tuned, checkpoint.folder)
     training.restore(checkpoint.folder)
     run.truncate_log(training.step, training.evaluated_step)
+    if training.best_step:
+        try:
+            run.checkpoint(training.best_step)
+        except UserError as error:
+            yield Note("warning", f"{error.mistakes[0].message}; the best of what comes is taken")
+            training.best, training.best_step, training.evaluations_without_better = None, 0, 0
     yield Note("file", f"going on after step {training.step} of {training.steps}, from {checkpoint.folder}")
 
 
-def _work(run: Run, ready: _Ready) -> Generator[Event, None, None]:
+def _work(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
     """Trains to the end; where that is not reached, the run's state says why."""
     try:
-        yield from _logged(run, ready)
-    except Stopped:
-        run.update(state="stopped", last_step=ready.training.step)
-        raise
-    except BaseException:
-        run.update(state="failed", last_step=ready.training.step)
+        yield from _logged(run, ready, signal)
+    except BaseException as error:
+        with suppress(UserError):  # a full disk cannot take this either
+            run.update(state="stopped" if isinstance(error, Stopped) else "failed", last_step=ready.training.step)
         raise
 
 
-def _logged(run: Run, ready: _Ready) -> Generator[Event, None, None]:
+def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
     """Every entry to the log and to whoever watches; a checkpoint wherever one is due, or a signal came."""
     from luthier.training.loop import Pause
 
     training = ready.training
-    run.update(state="running")
     yield Progress("training", training.step, training.steps)
-    with caught() as signal, _tensorboard(run) as show:
+    with curves(run.tensorboard, training.step) as show:
         for entry in training.run():
             if isinstance(entry, StepLog | EvaluationLog):
                 run.append(entry)
@@ -289,32 +304,10 @@ def _logged(run: Run, ready: _Ready) -> Generator[Event, None, None]:
             asked_to_stop = signal.number and isinstance(entry, Pause | Progress)
             if asked_to_stop or (isinstance(entry, Pause) and entry.save):
                 run.save_checkpoint(training.step, {**ready.weights(), **training.files()})
-                run.prune_checkpoints(training.plan.keep, training.best_step or None)
+                run.prune_checkpoints(training.step, training.plan.keep, training.best_step or None)
                 run.update(last_step=training.step, best_step=training.best_step or None)
             if asked_to_stop:
                 raise Stopped(signal.number, f"luthier train --resume {run.folder}")
-
-
-@contextlib.contextmanager
-def _tensorboard(run: Run) -> Any:
-    """Gives a function that shows log entries as TensorBoard's curves."""
-    from tensorboardX import SummaryWriter
-
-    writer = SummaryWriter(str(run.tensorboard))
-
-    def show(entry: StepLog | EvaluationLog) -> None:
-        if isinstance(entry, StepLog):
-            curves = {"train/loss": entry.train_loss, "train/learning_rate": entry.learning_rate}
-            curves |= {"train/grad_norm": entry.grad_norm, "train/tokens_per_second": entry.row_tokens / entry.seconds}
-        else:
-            curves = {"validation/loss": entry.validation_loss, "validation/token_accuracy": entry.token_accuracy}
-        for name, value in curves.items():
-            writer.add_scalar(name, value, entry.step)
-
-    try:
-        yield show
-    finally:
-        writer.close()
 
 
 def _finish(run: Run, ready: _Ready) -> Generator[Event, None, None]:

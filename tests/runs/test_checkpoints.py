@@ -102,7 +102,7 @@ def test_a_step_without_a_checkpoint_names_those_with_one(run: Run) -> None:
 def test_the_last_ones_and_the_best_are_kept(run: Run) -> None:
     for step in (1, 2, 3, 4, 5):
         run.save_checkpoint(step, {"state": holds(b"x")})
-    assert run.prune_checkpoints(keep=2, best=2) == [1, 3]
+    assert run.prune_checkpoints(step=5, keep=2, best=2) == [1, 3]
     assert run.checkpoint_steps() == [2, 4, 5]
 
 

@@ -266,6 +266,7 @@ def test_nothing_in_a_run_is_a_link_or_left_aside(tmp_path: Path) -> None:
         "checkpoints/step-1/state.bin",
         "checkpoints/step-1/manifest.json",
         "weights/adapter.bin",
+        "weights/manifest.json",
     }
     assert (run.weights / "adapter.bin").read_bytes() == b"z"
     assert not any(path.is_symlink() for path in run.folder.rglob("*"))
