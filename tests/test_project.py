@@ -28,6 +28,9 @@ def requirements(*lines: str) -> dict[str, Requirement]:
 
 RUNTIME = requirements(*PROJECT["dependencies"])
 DEVELOPMENT = requirements(*PROJECT["optional-dependencies"]["dev"])
+EXTRAS = requirements(
+    *(line for extra, lines in PROJECT["optional-dependencies"].items() if extra != "dev" for line in lines)
+)
 
 
 def pinned(lock: str) -> dict[str, str]:
@@ -93,9 +96,13 @@ def test_what_the_package_imports_is_what_the_metadata_requires() -> None:
         for name, file in imported_packages("luthier").items()
         for distribution in distributions.get(name, [name])
     }
-    undeclared = {name: file for name, file in imported.items() if name not in RUNTIME}
+    undeclared = {name: file for name, file in imported.items() if name not in RUNTIME | EXTRAS}
     assert undeclared == {}, "imported and not in pyproject's dependencies"
     assert sorted(set(RUNTIME) - set(imported)) == [], "in pyproject's dependencies and never imported"
+
+
+def test_the_tests_have_every_extra_of_the_package() -> None:
+    assert sorted(set(EXTRAS) - set(DEVELOPMENT)) == []
 
 
 def test_the_metadata_claims_what_was_tested_and_no_more() -> None:

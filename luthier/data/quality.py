@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.check import Checked, Gathered, Problems, Source, check_block
-from luthier.data.checks import CRITERIA, Check, Hit, Judged, Row, Rows, Whole
+from luthier.data.checks import CRITERIA, MADE, Check, Hit, Judged, Row, Rows, Whole
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, blocks
 from luthier.errors import UserError
@@ -40,6 +40,7 @@ class Result:
     numbers: Mapping[str, Any]
     kinds: Mapping[str, int]
     reason: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -121,6 +122,7 @@ class _Seen:
     category: NDArray[np.int32]
     hits: dict[str, tuple[NDArray[np.int64], list[tuple[int, Hit]], Counter[str]]]
     parts: dict[str, Any]
+    columns: dict[str, NDArray[Any]]
 
 
 def measure(
@@ -172,17 +174,18 @@ def _look(block: Block, source: Source, chosen: Sequence[Check], held_out: bool)
     rows = Rows([Row(conversation) for conversation in checked.conversations], held_out)
     hits, parts = {}, {}
     for check in chosen:
-        if check.look is not None and not held_out:
+        if check.look is not None and not held_out and check.installed:
             found = [(number, hit) for number, row in enumerate(rows) for hit in check.look(row)]
             if found:
                 where = np.unique(np.array([number for number, _ in found], np.int64))
                 hits[check.name] = (where, found[:LISTED], Counter(hit.kind for _, hit in found))
         if check.gather is not None:
             parts[check.name] = check.gather(rows)
+    made = {name: getattr(rows, name) for name in MADE if any(name in check.needs for check in chosen)}
     names, category = np.unique([row.category or "" for row in checked.conversations] or [""], return_inverse=True)
     lines = np.array([row.place.line for row in checked.conversations], np.int64)
     checked.conversations.clear()
-    return _Seen(checked, lines, names.tolist(), category[: len(lines)].astype(np.int32), hits, parts)
+    return _Seen(checked, lines, names.tolist(), category[: len(lines)].astype(np.int32), hits, parts, made)
 
 
 def _whole(
@@ -195,18 +198,21 @@ def _whole(
     line = np.concatenate([np.zeros(0, np.int64), *(block.lines for _, block in seen)])
     category = [np.array([place[name] for name in block.categories], np.int32)[block.category] for _, block in seen]
     first = np.cumsum([0, *sizes])
+    names_made = list(seen[0][1].columns) if seen else []
+    made = {name: np.concatenate([block.columns.pop(name) for _, block in seen]) for name in names_made}
 
     def read_again(rows: NDArray[np.int64]) -> Iterator[Row]:
         yield from _read_again(rows, seen, sources, first)
 
     return Whole(
+        first[:-1].tolist(),
         [source.name for source in sources],
         file,
         line,
         file >= own,
         np.concatenate([np.zeros(0, np.int32), *category]),
         names,
-        columns,
+        {**made, **columns},
         read_again,
     )
 
@@ -232,9 +238,10 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
     rows, of = np.zeros(len(whole), np.bool_), int((~whole.held_out).sum())
     problems = Problems()
     kinds: Counter[str] = Counter()
-    missing = check.needs - whole.columns.keys()
-    if missing or not of:
+    missing = check.needs - whole.columns.keys() - {*MADE}
+    if missing or not of or not check.installed:
         reason = f"needs {', '.join(sorted(missing))}" if missing else "there are no rows"
+        reason = reason if check.installed else f"needs {check.package}: pip install 'luthier[check]'"
         return Result(check, None, rows, of, problems, {}, {}, reason)
     start = 0
     for _, block in seen:
@@ -246,7 +253,7 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
         start += len(block.lines)
     judged = Judged()
     if check.judge is not None:
-        judged = check.judge([block.parts[check.name] for _, block in seen], whole)
+        judged = check.judge([block.parts.get(check.name) for _, block in seen], whole)
         rows[judged.rows] = True
         hits = [(row, judged.describe(row)) for row in judged.rows[:LISTED].tolist()]
         _list(check, hits, len(judged.rows), whole, problems)
@@ -261,6 +268,7 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
         judged.numbers,
         {kind: count for kind, count in kinds.items() if kind},
         judged.reason,
+        judged.answers,
     )
 
 

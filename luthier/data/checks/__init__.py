@@ -9,8 +9,9 @@ sentence each), `remedy`, and `thresholds`. It looks in one of two ways, or both
 
 It may also say `tolerated` (the share of rows with a hit up to which it passes, 0 if it says nothing), `severity`
 ("error" where nobody should train on such rows), `leaves_out` (false where `--write` keeps rows with a hit),
-`repair(text)` (the text mended: then `--write` keeps the row so), and `needs`, names of columns that somebody has to
-fill first. `faulty()` and `clean()` give rows of a file, as JSON, of which it finds something and nothing.
+`repair(text)` (the text mended: then `--write` keeps the row so), `package` (one of the extra `check` that it needs),
+and `needs`, names of columns: those of `MADE` are made of the rows, the others (`answer_loss`) somebody has to fill
+first. `faulty()` and `clean()` give rows of a file, as JSON, of which it finds something and nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import blake2b
+from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier import plugins
-from luthier.data.minhash import words_of
+from luthier.data.minhash import shingles, signatures, words_of
 from luthier.flow import Conversation, Place, Problem
 
 CHECKS: Final = "luthier.data.checks"
@@ -37,6 +40,10 @@ CRITERIA: Final = {
     "no_harmful_content": "No harmful content",
 }
 """The mission's checklist: the names in JSON and the words for people, in its order."""
+MADE: Final = ("signature", "prompt", "content")
+"""Columns that are made of the rows where a check needs them: properties of `Rows`."""
+
+_SPACES: Final = {ord(sign): " " for sign in ".,;:!?\"'“”‘’()…"}
 
 
 # ---------------------------------------------------------------------------------------------- what a check says
@@ -66,13 +73,14 @@ class Hit:
 class Judged:
     """What a check makes of all rows. `rows` (sorted) have something wrong, and `describe` says what, for those that
     are listed; `problems` concern the data as a whole; `numbers` go into the report; `reason` says why nothing could
-    be judged."""
+    be judged. `answers` maps a row's answer to what `--write` puts in its place."""
 
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     describe: Callable[[int], Hit] = lambda row: Hit("")
     problems: Sequence[Problem] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------------------------------------- what a check is given
@@ -80,7 +88,8 @@ class Judged:
 
 @dataclass(frozen=True)
 class Row:
-    """A checked row. `question` is what the users say in it, `answer` the last that the model is to say, `text` all."""
+    """A checked row. `question` is what the users say in it, `answer` the last that the model is to say, `text` all
+    but the system's message, which many rows may share."""
 
     conversation: Conversation
 
@@ -94,7 +103,13 @@ class Row:
 
     @cached_property
     def text(self) -> str:
-        return "\n".join(message.content for message in self.conversation.messages)
+        messages = self.conversation.messages
+        return "\n".join(message.content for message in messages if message.role != "system")
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """All that the model is to say, turn by turn."""
+        return [message.content for message in self.conversation.messages if message.role == "assistant"]
 
     @property
     def is_text(self) -> bool:
@@ -114,6 +129,21 @@ class Rows:
         """The hashes of the rows' words one after another, and how many each row has: as `minhash.words_of`."""
         return words_of([row.text for row in self.rows])
 
+    @cached_property
+    def signature(self) -> NDArray[np.uint8]:
+        """The rows' MinHash signatures (R, 64)."""
+        return signatures(*shingles(*self.words))
+
+    @cached_property
+    def prompt(self) -> NDArray[np.uint64]:
+        """A hash of all that comes before the last answer (R), 0 where nothing does: equal where rows ask the same."""
+        return np.array([_prompt(row.conversation) for row in self.rows], np.uint64)
+
+    @cached_property
+    def content(self) -> NDArray[np.uint64]:
+        """A hash of all that the rows say (R)."""
+        return np.array([_content(row.conversation) for row in self.rows], np.uint64)
+
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
@@ -127,9 +157,11 @@ class Whole:
 
     `file` (R) is a place in `files`, `line` (R) the line there; `held_out` (R) tells rows of validation and test files;
     `category` (R) is a place in `categories` (sorted; "" is none). `columns` are filled from outside, a number a row:
-    `answer_loss`. `read_again` gives the rows of some numbers (sorted), in order.
+    `answer_loss`. `starts` is the number of each part's first row. `read_again` gives the rows of some numbers
+    (sorted), in order.
     """
 
+    starts: Sequence[int]
     files: Sequence[str]
     file: NDArray[np.int32]
     line: NDArray[np.int64]
@@ -150,6 +182,29 @@ class Whole:
         return self.place(0)
 
 
+def same(text: str) -> str:
+    """What counts of a text where two say the same: `" Hi, Bo!"` and `"hi bo"` do, `3 + 4` and `3 - 4` do not."""
+    return " ".join(text.casefold().translate(_SPACES).split()) or text.strip()
+
+
+def _prompt(conversation: Conversation) -> int:
+    messages = conversation.messages
+    last = max(number for number, message in enumerate(messages) if message.role == "assistant")
+    said = [f"{message.role}\x1e{same(message.content)}" for message in messages[:last]]
+    return _hash("\x1f".join(said)) if said else 0
+
+
+def _content(conversation: Conversation) -> int:
+    said = [f"{message.role}\x1e{same(message.content)}" for message in conversation.messages]
+    said += [f"rejected\x1e{same(message.content)}" for message in conversation.rejected]
+    said += [repr(message.tool_calls) for message in conversation.messages if message.tool_calls]
+    return _hash("\x1f".join(said))
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
 # ------------------------------------------------------------------------------------------------- the checks there are
 
 
@@ -167,10 +222,15 @@ class Check:
     severity: Literal["error", "warning"]
     leaves_out: bool
     needs: frozenset[str]
+    package: str
     look: Callable[[Row], Iterable[Hit]] | None
     gather: Callable[[Rows], Any] | None
     judge: Callable[[Sequence[Any], Whole], Judged] | None
     repair: Callable[[str], str] | None
+
+    @property
+    def installed(self) -> bool:
+        return not self.package or find_spec(self.package) is not None
 
 
 def load(name: str) -> Check:
@@ -189,6 +249,7 @@ def load(name: str) -> Check:
         given.get("severity", "warning"),
         given.get("leaves_out", True),
         frozenset(given.get("needs", ())),
+        given.get("package", ""),
         given.get("look"),
         given.get("gather"),
         given.get("judge"),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from luthier.data.checks import Hit, Judged, Row, Rows, Threshold, Whole
+from luthier.data.checks import Hit, Judged, Threshold, Whole
 
 criterion = "no_duplicate_examples"
 what = "Rows that say what an earlier row says, without regard to case, white space and punctuation."
@@ -23,16 +21,12 @@ thresholds = (
     ),
 )
 
-_SPACES = {ord(sign): " " for sign in ".,;:!?\"'“”‘’()…"}
+needs = ("content",)
 
 
-def gather(rows: Rows) -> NDArray[np.uint64]:
-    """A hash of what each row says (R)."""
-    return np.array([_hash(row) for row in rows], np.uint64)
-
-
-def judge(parts: Sequence[NDArray[np.uint64]], whole: Whole) -> Judged:
-    hashes = np.concatenate([np.zeros(0, np.uint64), *parts])
+def judge(parts: Sequence[None], whole: Whole) -> Judged:
+    """Every row but the first of those that have the same content."""
+    hashes = whole.columns["content"]
     training = np.flatnonzero(~whole.held_out)
     _, first, group = np.unique(hashes[training], return_index=True, return_inverse=True)
     origin = training[first][group]
@@ -44,21 +38,6 @@ def judge(parts: Sequence[NDArray[np.uint64]], whole: Whole) -> Judged:
 
     numbers = {"groups": int((copies > 1).sum()), "largest": int(copies.max(initial=0))}
     return Judged(training[repeats], describe, numbers=numbers)
-
-
-def same(text: str) -> str:
-    """What counts of a text: `" Hi, Bo!"` and `"hi bo"` are the same; `3 + 4` and `3 - 4` are not."""
-    return " ".join(text.casefold().translate(_SPACES).split()) or text.strip()
-
-
-def _hash(row: Row) -> int:
-    conversation = row.conversation
-    said = [f"{message.role}\x1e{same(message.content)}" for message in conversation.messages]
-    said += [f"rejected\x1e{same(message.content)}" for message in conversation.rejected]
-    calls = [repr(message.tool_calls) for message in conversation.messages if message.tool_calls]
-    return int.from_bytes(
-        blake2b("\x1f".join([*said, *calls]).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
-    )
 
 
 def faulty() -> list[dict[str, Any]]:
