@@ -8,7 +8,7 @@ Each defines
 - `SETTINGS_FROM`, where it is tuned by another method's section: the functions below then take that one's settings;
 - `TRAINS_THE_BASE`: whether the model's own weights change, so that the result is a model folder, not an adapter;
 - `STARTS_AS_THE_BASE`: whether the output at step 0 is that of the model before tuning;
-- `learning_rate(settings)`: the rate where none is written, with reason and source;
+- `learning_rate(settings, model)`: the rate where none is written, with reason and source;
 - `virtual_tokens(settings)`: how many tokens stand before each row's own;
 - `resolve(settings, model, written, tokenizer)`: which settings of `training_config` to change, as (path, value,
   reason), and `UserError` for those that do not fit the model; `written(path)` says whether the user chose one;

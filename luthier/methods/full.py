@@ -24,9 +24,9 @@ class Settings(Section):
     """Full fine-tuning has no settings of its own."""
 
 
-def learning_rate(settings: Settings) -> tuple[float, str, str]:
+def learning_rate(settings: Settings, model: torch.nn.Module) -> tuple[float, str, str]:
     """The learning rate where none is written, with reason and source."""
-    del settings
+    del settings, model
     return 2e-5, "the mission's rate, and usual for full tuning", "contract, training_config"
 
 

@@ -71,11 +71,12 @@ class Settings(Section):
         return self
 
 
-def learning_rate(settings: Settings) -> tuple[float, str, str]:
+def learning_rate(settings: Settings, model: torch.nn.Module) -> tuple[float, str, str]:
     """The learning rate where none is written, with reason and source.
 
     Ten times what full tuning takes, and about the same for every rank, because alpha / r scales the update.
     """
+    del model
     if settings.init == "pissa":
         reason = "a tenth of LoRA's: the matrices begin as long as the weight, not at 0"
         return 1e-4, reason, "Meng et al., PiSSA (2024) takes full tuning's; docs/log.md"

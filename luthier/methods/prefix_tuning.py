@@ -56,8 +56,9 @@ class Settings(Section):
         return self
 
 
-def learning_rate(settings: Settings) -> tuple[float, str, str]:
+def learning_rate(settings: Settings, model: torch.nn.Module) -> tuple[float, str, str]:
     """The learning rate where none is written, with reason and source."""
+    del model
     if settings.projection:
         return 5e-5, "through a network small steps go far", "Li and Liang, Prefix-Tuning (2021)"
     return 5e-3, "the best one for prefix tuning", "PEFT's method comparison, MetaMathQA to GSM8K"

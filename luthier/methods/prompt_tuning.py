@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SECTION: str | None = "prompt_tuning_config"
 TRAINS_THE_BASE = False
 STARTS_AS_THE_BASE = False
+OF_THE_SPREAD = 0.15
+"""The learning rate, in standard deviations of the model's embeddings."""
 
 
 class Settings(Section):
@@ -45,10 +47,15 @@ class Settings(Section):
         return self
 
 
-def learning_rate(settings: Settings) -> tuple[float, str, str]:
-    """The learning rate where none is written, with reason and source."""
+def learning_rate(settings: Settings, model: torch.nn.Module) -> tuple[float, str, str]:
+    """The learning rate where none is written, with reason and source.
+
+    AdamW moves a number by about the rate a step, so what is far depends on how far the model's embeddings lie apart.
+    """
     del settings
-    return 1e-3, "the better one of two for prompt tuning", "PEFT's method comparison, MetaMathQA to GSM8K"
+    weight = _embedding(model).weight.detach()
+    spread = weight[:: max(1, len(weight) // 4096)].float().std().item()
+    return float(f"{OF_THE_SPREAD * spread:.1g}"), f"{OF_THE_SPREAD:g} of the embeddings' spread", "docs/log.md"
 
 
 def virtual_tokens(settings: Settings) -> int:

@@ -136,7 +136,7 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     loaded = _precision_chosen(loaded, method)
     model = open_base(base, loaded.settings)
     loaded = _method_resolved(loaded, method, model, base.tokenizer)
-    loaded = _training_resolved(loaded, method, len(prepared.train))
+    loaded = _training_resolved(loaded, method, model, len(prepared.train))
     settings = loaded.settings
     tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed, base.tokenizer)
     engine = Engine(tuned)
@@ -190,11 +190,11 @@ def _method_resolved(loaded: Loaded, method: Any, model: Any, tokenizer: Any) ->
     return loaded
 
 
-def _training_resolved(loaded: Loaded, method: Any, rows: int) -> Loaded:
+def _training_resolved(loaded: Loaded, method: Any, model: Any, rows: int) -> Loaded:
     from luthier.training.schedule import count_steps
 
     settings = loaded.settings
-    rate, reason, source = method.learning_rate(run_file.method_settings(settings, method))
+    rate, reason, source = method.learning_rate(run_file.method_settings(settings, method), model)
     loaded = resolve_auto(loaded, "training_config.hyperparameters.learning_rate", rate, f"{reason}; {source}")
     hyper = settings.training_config.hyperparameters
     steps = count_steps(rows, hyper.batch_size, hyper.epochs, hyper.max_steps)

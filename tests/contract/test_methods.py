@@ -237,7 +237,7 @@ def test_the_loss_falls(case: Case) -> None:
 
 @over(VARIANTS)
 def test_a_rate_left_out_has_a_value_a_reason_and_a_source(case: Case) -> None:
-    rate, reason, where = case.method.learning_rate(case.settings)
+    rate, reason, where = case.method.learning_rate(case.settings, case.base())
     assert 0 < rate < 0.1
     assert reason
     assert where
