@@ -5,7 +5,8 @@
 The 500 questions with the smallest SHA-1 are the test; a run is trained for 4 minutes on the others and answers them.
 PEFT's methods start at random with 20 virtual tokens and are run at two rates; the better one counts, by the test's own
 answers, which favours PEFT. One run is one measurement, kept at once: started again, a benchmark that was killed goes
-on. How many steps fit the minutes is found by a probe of 6 steps first, once a method.
+on. How many steps fit the minutes is found by a probe of 6 steps, once a method and before
+all runs; a run then takes that many, however long they last.
 
 Differences are of the share of right answers, each question with itself, averaged over the seeds; their intervals draw
 whole questions. The exact McNemar test runs over the answers of all seeds together.
@@ -144,11 +145,11 @@ def main() -> None:
     _prepare(folder)
     kept = Kept(out)
     found: dict[Entry, list[Result]] = {entry: [] for entry in ENTRIES}
+    steps = {entry: _steps(kept, entry, minutes, folder) for entry in ENTRIES}
     for seed in seeds:  # one seed of every method after another, so that a slow hour hits all alike
         for entry, results in found.items():
-            task = Task(entry.by, entry.method, seed, minutes, 4 if asked.smoke else 500, str(folder), entry.rate)
-            steps = _result(kept, f"steps that fit | {minutes:g} minutes | {entry.by} | {entry.method}", task)["steps"]
-            task = Task(**{**asdict(task), "steps": steps})
+            count = 4 if asked.smoke else 500
+            task = Task(entry.by, entry.method, seed, minutes, count, str(folder), entry.rate, steps[entry])
             result = _result(kept, f"{entry.name} | {minutes:g} minutes | seed {seed}", task)
             results.append(result)
             share = result["right"].count("1") / len(result["right"])
@@ -159,6 +160,12 @@ def main() -> None:
     came_out = summary(found)
     kept.summarize("methods", {"minutes": minutes, "seeds": seeds, **came_out})
     print(f"\n{table(came_out)}\n\nkept in {out}")
+
+
+def _steps(kept: Kept, entry: Entry, minutes: float, folder: Path) -> int:
+    """How many steps of an entry fit the minutes."""
+    task = Task(entry.by, entry.method, 0, minutes, 0, str(folder), entry.rate)
+    return int(_result(kept, f"steps that fit | {minutes:g} minutes | {entry.by} | {entry.method}", task)["steps"])
 
 
 def _result(kept: Kept, key: str, task: Task) -> Result:
