@@ -22,7 +22,7 @@ thresholds = (
 _FIRST = re.compile(r"<[|｜]|INST\]|<</?SYS|_of_turn>|###|\n(?:Human|USER|ASSISTANT|Assistant):")
 _MARK = re.compile(
     r"<\|[A-Za-z][\w ]{1,30}\|>|<｜[^｜\n]{1,30}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|"
-    r"^\#\#\#[ ](?:Instruction|Response|Input|Human|Assistant|User)\b:?|^(?:Human|USER|ASSISTANT|Assistant):",
+    r"\#\#\# (?:Instruction|Response|Input|Human|Assistant|User):|^(?:Human|USER|ASSISTANT|Assistant):",
     re.MULTILINE,
 )
 
