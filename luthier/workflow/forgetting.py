@@ -1,0 +1,94 @@
+"""Base's numbers on the general set, computed once a model and kept beside the models."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Generator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from luthier.engine.forward import Engine
+from luthier.evaluation.forgetting import KEPT, LIMIT, Memory, remember
+from luthier.evaluation.general import General
+from luthier.flow import Event, Note
+from luthier.models.cache import home
+
+SAMPLED = 4096
+"""Numbers of each of a model's tensors that its fingerprint is made of."""
+
+
+def remembered(base: Engine, general: General) -> Generator[Event, None, Memory]:
+    """What this base model says to the general set: from the cache, or computed and put there.
+
+    It is known by the weights themselves and by the set's tokens. Where the cache cannot be written, it is said.
+    """
+    key = blake2b(f"{general.key} {fingerprint(base.tuned.model)} {KEPT} {LIMIT}".encode(), digest_size=16).hexdigest()
+    path = home() / "general" / f"{key}.safetensors"
+    try:
+        return _read(path)
+    except (OSError, SafetensorError, KeyError):
+        memory = yield from remember(base, general)
+    try:
+        _write(path, memory)
+    except OSError as error:
+        yield Note("warning", f"what base says to the general set cannot be kept ({error.strerror or error}): {path}")
+    return memory
+
+
+def fingerprint(model: Any) -> str:
+    """A digest of a model's weights as they are in memory: of each tensor its name, kind, shape and evenly spread
+    numbers."""
+    import torch
+
+    digest = blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        flat = tensor.detach().reshape(-1)
+        some = flat[:: max(1, len(flat) // SAMPLED)].cpu().contiguous().view(torch.uint8).numpy()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + some.tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, memory: Memory) -> None:
+    """Written aside and renamed, so that it is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "losses": memory.losses,
+        "likeliest": np.concatenate([*memory.likeliest, np.zeros(0, np.int64)]),
+        "sizes": np.array([len(part) for part in memory.likeliest], np.int64),
+        "answers": np.concatenate([*memory.answers, np.zeros(0, np.int32)]),
+        "lengths": np.array([len(part) for part in memory.answers], np.int64),
+        "tokens": np.concatenate([*memory.tokens, np.zeros((0, KEPT), np.int64)]),
+        "log_probabilities": np.concatenate([*memory.log_probabilities, np.zeros((0, KEPT), np.float32)]),
+    }
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    os.close(handle)
+    try:
+        save_file(arrays, aside)
+        Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Memory:
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    arrays = load_file(path)
+
+    def parts(name: str, sizes: str) -> tuple[Any, ...]:
+        return tuple(np.split(arrays[name], np.cumsum(arrays[sizes])[:-1])) if len(arrays[sizes]) else ()
+
+    return Memory(
+        arrays["losses"],
+        parts("likeliest", "sizes"),
+        parts("answers", "lengths"),
+        parts("tokens", "lengths"),
+        parts("log_probabilities", "lengths"),
+    )
