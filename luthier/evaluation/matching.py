@@ -18,7 +18,7 @@ def same_answer(answer: str, wanted: str) -> bool:
     `same_answer("billing issue", "billing")` is false.
     """
     if is_json(wanted):
-        return is_json(answer) and bool(_parsed(answer) == _parsed(wanted))
+        return is_json(answer) and bool(parsed(answer) == parsed(wanted))
     return normalized(answer) == normalized(wanted)
 
 
@@ -34,11 +34,12 @@ def normalized(text: str) -> str:
 
 def is_json(text: str) -> bool:
     """Whether the whole text is a JSON object or array that can be compared."""
-    return isinstance(_parsed(text), dict | list)
+    return isinstance(parsed(text), dict | list)
 
 
-def _parsed(text: str) -> Any:
-    """The parsed text, or None. A number is kept apart from true and false, and 1 equals 1.0."""
+def parsed(text: str) -> Any:
+    """The JSON object or array that a text is, or None; in it a number is `("number", Decimal)`: 1 equals 1.0, not
+    true."""
     if text.strip()[:1] not in ("{", "["):
         return None
     try:

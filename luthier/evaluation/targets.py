@@ -75,6 +75,8 @@ def _claim(target: Target, name: str, measure: Measure, difference: Measure) -> 
     against_base = _Claim("the difference from base", difference, target.comparison or "<", 0.0, rows_needed)
     if target.kind == "tolerance":
         assert target.bound is not None
+        if metric.direction == "neither":
+            return replace(against_base, measure=Measure(None, reason="neither more nor less of it is better"))
         higher = metric.direction == "higher"
         return replace(
             against_base, comparison=">=" if higher else "<=", bound=-target.bound if higher else target.bound

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,9 +9,7 @@ import numpy as np
 from luthier.evaluation.metrics import Sample
 from luthier.evaluation.metrics._totals import from_totals
 from luthier.flow import Measure
-from luthier.statistics import totals_interval
-from luthier.statistics.rows_needed import rows_needed
-from luthier.statistics.shares import wilson
+from luthier.statistics import rows_needed, totals_interval
 
 __all__ = ["difference", "direction", "measure", "needs", "range", "rows_needed"]
 
@@ -22,15 +19,10 @@ needs: Final = "row_scores"
 
 
 def measure(sample: Sample, generator: np.random.Generator) -> Measure:
-    """Its interval resamples rows. Where all tokens are right, or all wrong, there is no spread to resample: then it is
-    Wilson's, with the rows as trials."""
-    found = from_totals(
+    """Its interval resamples rows; where all tokens are right, or all wrong, it is Wilson's with the rows as trials."""
+    return from_totals(
         [sample], lambda row: row.correct, lambda sums: sums[..., 0] / sums[..., 1], range, generator, totals_interval
     )
-    if found.value not in range:
-        return found
-    ends = wilson(found.value * found.n, found.n)
-    return replace(found, low=ends.low, high=ends.high)
 
 
 def difference(tuned: Sample, base: Sample, generator: np.random.Generator) -> Measure:
