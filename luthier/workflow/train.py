@@ -324,6 +324,7 @@ def _finish(run: Run, ready: _Ready) -> Generator[Event, None, None]:
         ready.base.tokenizer.save_pretrained(folder)
 
     run.save_weights(write)
+    run.prune_checkpoints(training.step, training.plan.keep, training.best_step or None)
     run.update(state="done", last_step=training.step, best_step=training.best_step or None)
 
 
