@@ -10,6 +10,8 @@ Each defines
 - `STARTS_AS_THE_BASE`: whether the output at step 0 is that of the model before tuning;
 - `learning_rate(settings, model)`: the rate where none is written, with reason and source;
 - `virtual_tokens(settings)`: how many tokens stand before each row's own;
+- `trainable_parameters(settings, model)`: how many numbers are trained, from shapes alone, so that the model may be one
+  without memory (`UserError` where the method does not fit it);
 - `resolve(settings, model, written, tokenizer)`: which settings of `training_config` to change, as (path, value,
   reason), and `UserError` for those that do not fit the model; `written(path)` says whether the user chose one;
 - `attach(model, settings, seed, tokenizer)`: the model ready to train, as a `Tuned`;
@@ -27,5 +29,8 @@ Where it can be done
 - `merge(tuned)`: takes the adapter into the weights, so that a plain model is left;
 - `load_base(source, dtype, settings)`: the model before tuning where that is not the plain one; `settings` are those of
   `SECTION`, and `saved_settings(folder)` gives them of an adapter;
-- `missing()`: what has to be installed first, as a `Mistake`.
+- `missing()`: what has to be installed first, as a `Mistake`;
+- `without_tokenizer(settings)`: settings of the same sizes that need no tokenizer, where others do;
+- `weight_memory(settings, model, number_bytes)`: the bytes of the weights, and of the largest that is unpacked for a
+  moment, where they are not kept as numbers of so many bytes; `settings` are those of `SECTION`.
 """

@@ -36,6 +36,12 @@ def virtual_tokens(settings: Settings) -> int:
     return 0
 
 
+def trainable_parameters(settings: Settings, model: torch.nn.Module) -> int:
+    """All of them, tied ones once."""
+    del settings
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def resolve(
     settings: Settings, model: torch.nn.Module, written: Callable[[str], bool], tokenizer: Any = None
 ) -> list[tuple[str, Any, str]]:

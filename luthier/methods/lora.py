@@ -36,7 +36,10 @@ QUANTIZATION_FILE = "quantization_config.json"
 PEFT_PREFIX = "base_model.model."
 ADAPTER, START = "default", "start"
 """PEFT's names of what is trained, and of what `init: pissa` takes away from it so that step 0 is the base."""
-USUAL_TARGETS = (("q_proj", "v_proj"), ("c_attn",), ("qkv_proj",), ("query_key_value",), ("Wqkv",), ("query", "value"))
+USUAL_TARGETS = (
+    *(("q_proj", "v_proj"), ("c_attn",), ("qkv_proj",), ("query_key_value",), ("Wqkv",), ("query", "value")),
+    *(("q", "v"), ("q_proj", "kv_b_proj"), ("q_b_proj", "kv_b_proj")),
+)
 """What models call their query and value projections, or the layer that holds them, where `q_proj` is missing."""
 
 
@@ -90,6 +93,21 @@ def virtual_tokens(settings: Settings) -> int:
     """None: rows stand alone."""
     del settings
     return 0
+
+
+def trainable_parameters(settings: Settings, model: torch.nn.Module) -> int:
+    """r (inputs + outputs) beside each chosen layer, and with DoRA a length for each output.
+
+    Llama-2-7B, r = 16 on q and v of 32 layers: 32 x 2 x 16 x (4,096 + 4,096) = 8,388,608.
+    """
+    layers = linear_layers(model)
+    if mistakes := list(_misfits(settings, model, layers)):
+        raise UserError(mistakes)
+    total = 0
+    for name in _chosen(settings, list(layers)):
+        inputs, outputs = _sides(layers[name])
+        total += settings.r * (inputs + outputs) + (outputs if settings.use_dora else 0)
+    return total
 
 
 def linear_layers(model: torch.nn.Module) -> dict[str, Any]:
@@ -300,9 +318,14 @@ def _misfits(settings: Settings, model: torch.nn.Module, layers: Mapping[str, An
 
 
 def _width(layer: Any) -> int:
-    """The smaller side of a linear layer's matrix, which may be kept in four bits."""
-    sides = (layer.in_features, layer.out_features) if hasattr(layer, "in_features") else layer.weight.shape
-    return int(min(sides))
+    """The smaller side of a linear layer's matrix."""
+    return min(_sides(layer))
+
+
+def _sides(layer: Any) -> tuple[int, int]:
+    """Inputs and outputs of a linear layer, whose matrix may be kept in four bits. GPT-2's has them the other way."""
+    inputs, outputs = (layer.in_features, layer.out_features) if hasattr(layer, "in_features") else layer.weight.shape
+    return int(inputs), int(outputs)
 
 
 # ------------------------------------------------------------------------------------------------- PEFT's layers

@@ -69,6 +69,22 @@ def virtual_tokens(settings: Settings) -> int:
     return settings.num_virtual_tokens
 
 
+def trainable_parameters(settings: Settings, model: torch.nn.Module) -> int:
+    """n 2 L K D; with `projection` the network instead, whose width is K D = W: n W + W (W + 1) + 2 L W (W + 1).
+
+    Llama-2-7B, n = 20: 20 x 2 x 32 x 32 x 128 = 5,242,880.
+    """
+    layers, _, start = _keys_and_values(model, [0])
+    whole, length = start.shape[1], settings.num_virtual_tokens
+    width = whole // (2 * layers)
+    return length * width + (width + whole) * (width + 1) if settings.projection else length * whole
+
+
+def without_tokenizer(settings: Settings) -> Settings:
+    """Noise is as large as a text's keys and values."""
+    return settings.model_copy(update={"init": "random", "init_text": None})
+
+
 def resolve(
     settings: Settings, model: torch.nn.Module, written: Callable[[str], bool], tokenizer: Any
 ) -> list[tuple[str, Any, str]]:
@@ -229,16 +245,19 @@ def _keys_and_values(model: Any, tokens: list[int]) -> tuple[int, int, torch.Ten
     """
     import torch
 
+    if model.config.is_encoder_decoder:
+        raise mistake("no prefix fits an encoder and a decoder in one", "tuning_method", "take a model of one part")
     row = torch.tensor([tokens], device=model.get_input_embeddings().weight.device)
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            kept = model(input_ids=row, use_cache=True).past_key_values
+            kept = getattr(model(input_ids=row, use_cache=True), "past_key_values", None)
     finally:
         model.train(was_training)
-    parts = [getattr(layer, name, None) for layer in kept.layers for name in ("keys", "values")]
-    shapes = {None if part is None else tuple(part.shape) for part in parts}
+    layers = kept.layers if kept else ()
+    parts = [getattr(layer, name, None) for layer in layers for name in ("keys", "values")]
+    shapes = {None if part is None else tuple(part.shape) for part in parts} or {None}
     shape = shapes.pop()
     if shapes or shape is None or shape[2] != len(tokens):
         message = "this model's layers do not all keep keys and values of the same shape, so no prefix fits them"

@@ -63,6 +63,16 @@ def virtual_tokens(settings: Settings) -> int:
     return settings.num_virtual_tokens
 
 
+def trainable_parameters(settings: Settings, model: torch.nn.Module) -> int:
+    """An embedding each: 20 on Llama-2-7B are 20 x 4,096 = 81,920 numbers."""
+    return settings.num_virtual_tokens * int(_embedding(model).weight.shape[1])
+
+
+def without_tokenizer(settings: Settings) -> Settings:
+    """Noise is as large as a text."""
+    return settings.model_copy(update={"init": "random", "init_text": None})
+
+
 def resolve(
     settings: Settings, model: torch.nn.Module, written: Callable[[str], bool], tokenizer: Any
 ) -> list[tuple[str, Any, str]]:

@@ -45,6 +45,7 @@ class Settings(Section):
 
 learning_rate = lora.learning_rate
 virtual_tokens = lora.virtual_tokens
+trainable_parameters = lora.trainable_parameters
 load = lora.load
 
 
@@ -83,6 +84,22 @@ def resolve(
         found = str(used.bnb_4bit_compute_dtype).removeprefix("torch.")
         changes.append((COMPUTING, "auto", f"{found}, as hyperparameters.precision"))
     return changes
+
+
+def weight_memory(settings: Settings, model: torch.nn.Module, number_bytes: int) -> tuple[int, int]:
+    """The bytes of a plain model's weights once its linear layers are packed, and of the largest matrix unpacked.
+
+    64 numbers have 32 bytes and a scale of four; with double quantization of one, and 256 scales one of four bytes in
+    common: 0.5 + 1/64 + 4/16384 bytes a number. Dettmers et al., QLoRA (2023), section 3.
+    """
+    import torch
+
+    packed = [
+        layer.weight.numel() for layer in lora.linear_layers(model).values() if isinstance(layer, torch.nn.Linear)
+    ]
+    scales = 1 / 64 + 4 / (64 * 256) if settings.double_quant else 4 / 64
+    others = sum(parameter.numel() for parameter in model.parameters()) - sum(packed)
+    return round(sum(packed) * (0.5 + scales) + others * number_bytes), max(packed, default=0) * number_bytes
 
 
 def load_base(source: Source, dtype: torch.dtype, settings: Settings) -> Any:

@@ -6,7 +6,7 @@ from types import ModuleType
 from luthier.models.cache import home
 from luthier.models.loading import generation_stops, load_model, load_tokenizer
 from luthier.models.packaged import PACKAGED
-from luthier.models.shape import LinearShape, ModelShape, describe
+from luthier.models.shape import LinearShape, ModelShape, describe, measure, skeleton
 from luthier.models.source import KnownModel, Source, cached, resolve
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "home",
     "load_model",
     "load_tokenizer",
+    "measure",
     "resolve",
+    "skeleton",
 ]
 
 

@@ -15,12 +15,29 @@ if TYPE_CHECKING:
     import torch
 
 
+CAUSAL = "take a causal language model"
+
+
 def load_config(path: Path) -> Any:
     """transformers' configuration of a causal language model, from its folder or its configuration file.
 
     Raises `UserError` where only code that comes with the model could read it, or where it does not continue text.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(path)
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        file = path / "config.json" if path.is_dir() else path
+        raise mistake(f"{config.model_type!r} is not a model that continues text", str(file), CAUSAL)
+    return config
+
+
+def read_config(path: Path) -> Any:
+    """transformers' configuration of a model that gives text, one that reads and writes in two parts included.
+
+    Raises `UserError` where only code that comes with the model could read it, or where it gives no text.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     file = path / "config.json" if path.is_dir() else path
@@ -33,8 +50,8 @@ def load_config(path: Path) -> Any:
         raise mistake(f"{kind!r} models need code of their own, which is never run", str(file), remedy)
     with quiet():
         config = AutoConfig.from_pretrained(file, local_files_only=True, trust_remote_code=False)
-    if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise mistake(f"{kind!r} is not a model that continues text", str(file), "take a causal language model")
+    if all(type(config) not in one._model_mapping for one in (AutoModelForCausalLM, AutoModelForSeq2SeqLM)):
+        raise mistake(f"{kind!r} is not a model that gives text", str(file), CAUSAL)
     return config
 
 

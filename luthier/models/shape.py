@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from luthier.models.loading import load_config
+from luthier.errors import mistake
+from luthier.models.loading import load_config, read_config
 from luthier.models.source import Source
 
 
@@ -48,22 +50,70 @@ class ModelShape:
         return tuple(dict.fromkeys(linear.name for linear in self.linears))
 
 
+REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+"""What a configuration must say itself, where its kind of model has it: transformers fills in another's."""
+
+
 def describe(model: Source | Path) -> ModelShape:
     """The sizes of a source, a model folder or a bare configuration file (`config.json` under any name).
 
     Raises `UserError` where it is no causal language model that transformers knows.
     """
+    return measure(_built(load_config(_place(model)), "AutoModelForCausalLM"))
+
+
+def skeleton(model: Source | Path, layers: int | None = None) -> Any:
+    """The model itself without memory: every weight on the meta device, with the first `layers` layers alone where that
+    is given. An encoder and a decoder in one are built as well, which no method trains.
+
+    Raises `UserError` for a kind that transformers does not know, and with the sizes that the configuration leaves out.
+    """
+    place = _place(model)
+    config = read_config(place)
+    _refuse_gaps(config, place)
+    built = _built(config, "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM")
+    if layers is not None:
+        stack = layer_stack(built)
+        del stack[layers:]
+        config.get_text_config().num_hidden_layers = len(stack)
+    return built
+
+
+def layer_stack(built: Any) -> Any:
+    """The list of a model's layers."""
+    from torch.nn import ModuleList
+
+    depth = built.config.get_text_config().num_hidden_layers
+    return next(module for module in built.modules() if isinstance(module, ModuleList) and len(module) == depth)
+
+
+def _place(model: Source | Path) -> Path:
+    return model if isinstance(model, Path) else model.folder
+
+
+def _built(config: Any, kind: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
+    import transformers
 
-    causal: Any = AutoModelForCausalLM
-    config = load_config(model.folder if isinstance(model, Source) else model)
     with torch.device("meta"):
-        built = causal.from_config(config, trust_remote_code=False)
-    return _measure(built)
+        return getattr(transformers, kind).from_config(config, trust_remote_code=False)
 
 
-def _measure(built: Any) -> ModelShape:
+def _refuse_gaps(config: Any, place: Path) -> None:
+    file = place / "config.json" if place.is_dir() else place
+    written = json.loads(file.read_text(encoding="utf-8"))
+    written = written.get("text_config") or written
+    own = config.get_text_config()
+    names = {name: own.attribute_map.get(name, name) for name in REQUIRED}
+    known = own.to_dict()
+    gaps = [name for asked, name in names.items() if name in known and name not in written and asked not in written]
+    if gaps:
+        message = f"the configuration does not say {', '.join(gaps)}"
+        raise mistake(message, str(file), "write what the model has, or take the file that its weights came with")
+
+
+def measure(built: Any) -> ModelShape:
+    """The sizes of a model that is built, on any device."""
     config = built.config.get_text_config()
     embedding = built.get_input_embeddings().weight
     head = built.get_output_embeddings()
