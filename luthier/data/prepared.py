@@ -28,7 +28,8 @@ from luthier.data.account import Cell
 from luthier.data.check import Checked, Problems, Source, check_block
 from luthier.data.read import Block
 from luthier.data.render import TrainOn, render_all
-from luthier.data.split import content_hash, prompt_hash
+from luthier.data.same_source import Asked, asked
+from luthier.data.split import content_hash
 from luthier.data.templates import Template
 from luthier.data.tokenize import TooLong, fit, proven_all
 from luthier.errors import mistake
@@ -141,6 +142,12 @@ class Table:
             self.files[self.source[conversation]],
             self.names[self.category[conversation]],
         )
+
+    def asked(self) -> Iterator[Asked]:
+        """What the conversations ask, block by block, read from disk."""
+        for path in self.shards:
+            part = _read(path, ("prompt", "opening", "words", "word_counts"))
+            yield Asked(part["prompt"], part["opening"], part["words"], part["word_counts"])
 
     def cells(self, conversations: NDArray[np.integer], counts: NDArray[np.integer] | None = None) -> dict[Cell, int]:
         """How many of the conversations stand in each source and category; or the sum of `counts` there."""
@@ -271,13 +278,17 @@ def _arrays(conversations: Sequence[Conversation], rows: Sequence[tuple[Tokenize
     names, category = np.unique([row.category or "" for row in conversations] or [""], return_inverse=True)
     flat = [row for made in rows for row in made]
     tokens = _joined([row.tokens for row in flat], np.int32)
+    numbers = asked(conversations)
     values, lengths, counts = _runs(flat)
     return {
         "line": np.array([row.place.line for row in conversations], np.int64),
         "row_group": np.array([row.place.row_group or 0 for row in conversations], np.int32),
         "names": np.frombuffer(json.encode(names.tolist()), np.uint8),
         "category": category[: len(conversations)].astype(np.int32),
-        "prompt": np.array([prompt_hash(row) for row in conversations], np.uint64),
+        "prompt": numbers.prompt,
+        "opening": numbers.opening,
+        "words": numbers.words,
+        "word_counts": numbers.counts,
         "content": np.array([content_hash(row) for row in conversations], np.uint64),
         "pieces": np.array([len(made) for made in rows], np.int32),
         "lengths": np.array([len(row.tokens) for row in flat], np.int32),

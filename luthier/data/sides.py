@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.data import same_source
 from luthier.data.check import Checked, Gathered, Source, check_block, look
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, blocks
-from luthier.data.split import content_hash, hold_back, prompt_hash, sample
+from luthier.data.same_source import Asked
+from luthier.data.split import content_hash, hold_back, sample
 from luthier.errors import UserError
 from luthier.flow import Conversation, Progress
 
@@ -31,10 +33,11 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class _Hashed:
-    """A block's rows as numbers: `prompt`, `content` (R, hashes), `category` (R, a place in `names`; "" is none)."""
+    """A block's rows as numbers: what is `asked`, `content` (R, hashes), `category` (R, a place in `names`; "" is
+    none)."""
 
     checked: Checked
-    prompt: NDArray[np.uint64]
+    asked: Asked
     content: NDArray[np.uint64]
     category: NDArray[np.integer]
     names: list[str]
@@ -67,7 +70,7 @@ def sides(
         rows += sum(count for _, _, count in block.checked.counts)
         yield Progress("finding the validation rows", rows, round(rows * before[-1] / (before[number] + end)))
     gathered.finish("drop")
-    prompts = np.concatenate([block.prompt for block in found])
+    prompts = np.concatenate([block.asked.prompt for block in found])
     taken = np.ones(len(prompts), np.bool_)
     if limit is not None:
         taken = sample(np.concatenate([block.content for block in found]), limit)
@@ -75,8 +78,10 @@ def sides(
     place = {name: number for number, name in enumerate(names)}
     categories = np.concatenate([np.array([place[name] for name in block.names])[block.category] for block in found])
     held = np.zeros(len(prompts), np.bool_)
-    held[taken] = hold_back(prompts[taken], categories[taken], names, share, seed).rows
-    ends = np.cumsum([len(block.prompt) for block in found])
+    if share:
+        source = same_source.sources(lambda: (block.asked for block in found))
+        held[taken] = hold_back(source[taken], categories[taken], names, share, seed).rows
+    ends = np.cumsum([len(block.asked.prompt) for block in found])
     return Sides(_read_again(sources, np.split(held, ends[:-1])), prompts[taken & ~held])
 
 
@@ -86,7 +91,7 @@ def _hashed(block: Block, source: Source) -> _Hashed:
     names, category = np.unique([row.category or "" for row in rows] or [""], return_inverse=True)
     return _Hashed(
         Checked([], checked.problems, checked.counts, checked.unused, checked.fields),
-        np.array([prompt_hash(row) for row in rows], np.uint64),
+        same_source.asked(rows),
         np.array([content_hash(row) for row in rows], np.uint64),
         category[: len(rows)],
         names.tolist(),

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.data import templates
+from luthier.data import same_source, templates
 from luthier.data.account import Account
 from luthier.data.check import SHOWN, Gathered, Problems, Source, listed, look
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.prepared import Fit, Fitted, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
 from luthier.data.render import stop_tokens
-from luthier.data.split import hold_back, overlap, sample
+from luthier.data.split import HeldBack, hold_back, overlap, sample
 from luthier.data.templates import Template
 from luthier.engine import objectives
 from luthier.errors import UserError, mistake
@@ -88,13 +88,16 @@ def prepare(
     validation = ~training & (table.source >= len(sources))
     if not isinstance(data.validation, str):
         candidates = np.flatnonzero(training)
+        together = same_source.sources(table.asked) if data.validation else table.prompt
         held = hold_back(
-            table.prompt[candidates], table.category[candidates], table.names, data.validation, loaded.settings.seed
+            together[candidates], table.category[candidates], table.names, data.validation, loaded.settings.seed
         )
         validation[candidates[held.rows]] = True
         training &= ~validation
         if held.note:
             yield Note("warning", held.note)
+        if held.leaks:
+            yield Note("rows", _together(held))
 
     longest = int(table.longest()[training | validation].max(initial=0))
     loaded = resolve_auto(loaded, "data.max_length", *_max_length(data.max_length, longest, context_length))
@@ -135,6 +138,14 @@ def leaks(trained: NDArray[np.uint64], test: Sequence[Conversation]) -> list[Not
         return []
     text = f"{len(shared):,} of {len(test):,} test rows ask what a training row asks, {shared[0].place} first"
     return [Note("warning", text)]
+
+
+def _together(held: HeldBack) -> str:
+    return (
+        f"{count(held.grouped_rows, 'row')} in {count(held.groups, 'group')} of the same or nearly the same prompt or "
+        f"beginning: each group stays on one side; drawn one by one, {count(held.leaks, 'validation row')} would have "
+        "had a copy in training"
+    )
 
 
 def _validation_file(settings: Settings) -> list[tuple[str, float]]:
