@@ -343,6 +343,24 @@ def checkpointing() -> float:
     return _two_steps_apart("lora", 0, 100, checkpointing=True)[1]
 
 
+@claim("processes", "the gradients of two processes' rows add up to those of one process with all rows", 1e-5)
+def processes() -> float:
+    """Relative to the norm, the worst of every matrix. The processes are played one after another."""
+    from luthier.engine.step import backward
+    from luthier.training.distribution import World
+
+    rows = random_rows(0)
+    divisor = float(sum(row.trained_tokens for row in rows))
+
+    def gradients(worlds: Sequence[World]) -> Mapping[str, torch.Tensor]:
+        engine = _engine(attached("lora"))
+        for world in worlds:
+            backward(engine, [rows[index] for index in world.share(rows)], divisor, 100)
+        return {name: one.grad for name, one in engine.tuned.trainable.items() if one.grad is not None}
+
+    return _apart(gradients([World(0, 2), World(1, 2)]), gradients([World()]))
+
+
 @claim("no_leak", "what stands in one row changes nothing in the rows beside it", 1e-6)
 def no_leak() -> float:
     """The largest relative change of a row's loss when all rows beside it get other tokens."""

@@ -201,6 +201,13 @@ def a_missing_end_mark(patch: Patch) -> None:
     patch.setattr(data, "tokenize", endless)
 
 
+def processes_that_all_take_the_last_row(patch: Patch) -> None:
+    from luthier.training.distribution import World
+
+    share = World.share
+    patch.setattr(World, "share", lambda world, rows: sorted({*share(world, rows), len(rows) - 1}))
+
+
 def a_proof_that_sees_nothing(patch: Patch) -> None:
     from luthier.data import tokenize as data
 
@@ -255,6 +262,7 @@ def a_merge_that_forgets_a_layer(patch: Patch) -> None:
         ("tree_gradients_prompt_tuning", a_wrong_position),
         ("tree_gradients_prefix_tuning", gradients_that_stop_at_the_trunk),
         ("checkpointing", layers_computed_otherwise_on_the_way_back),
+        ("processes", processes_that_all_take_the_last_row),
         ("no_leak", rows_that_see_each_other),
         ("distinct_tokens", a_tree_that_drops_a_row),
         ("scores", scores_of_the_mean_loss),

@@ -1,0 +1,118 @@
+"""Processes that train together do what one process does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from luthier.training.distribution import World
+from tests.engine.test_exactness import random_rows
+from tests.workflow.conftest import run_file as run_file
+from tests.workflow.conftest import worked
+
+SETTINGS = [
+    "training_config.hyperparameters.max_steps=5",
+    "training_config.evaluation.eval_steps=2",
+    "training_config.evaluation.save_steps=2",
+    "training_config.lora_config.dropout=0.0",
+]
+
+
+def together(processes: int, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`luthier train WORDS` in so many processes, in a folder."""
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "luthier", "train"]
+    return subprocess.run(
+        [sys.executable, "-m", *launcher, *words],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 16])
+def test_every_row_of_a_step_is_some_process_own_and_no_other_one_s(size: int) -> None:
+    rows = random_rows(0)
+    shares = [World(rank, size).share(rows) for rank in range(size)]
+    assert sorted(index for share in shares for index in share) == list(range(len(rows)))
+    if size == 2:
+        first, second = (sum(len(rows[index].tokens) for index in share) for share in shares)
+        assert 0.6 < first / second < 1.7
+
+
+def typed(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def pair(run_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The same run in one process and in two, and what the two printed."""
+    from luthier.workflow.train import train
+
+    folder = tmp_path_factory.mktemp("together")
+    worked(train([str(run_file)], overrides=SETTINGS, root=folder / "runs", name="one"))
+    ended = together(2, folder, str(run_file), *typed(*SETTINGS), "--name", "two", "--json")
+    assert ended.returncode == 0, ended.stderr
+    return folder / "runs" / "one", folder / "runs" / "two", ended.stdout
+
+
+def test_two_processes_train_as_one_does(pair: tuple[Path, Path, str]) -> None:
+    one, two, _ = pair
+    alone, shared = (load_file(run / "weights" / "adapter_model.safetensors") for run in (one, two))
+    assert alone.keys() == shared.keys()
+    far = torch.stack([(alone[name] - shared[name]).norm() for name in alone]).norm()
+    assert 0 < far < 1e-5 * torch.stack([weight.norm() for weight in alone.values()]).norm()
+    for mine, theirs in zip(log_of(one), log_of(two), strict=True):
+        for name in ("step", "train_loss", "grad_norm", "validation_loss", "trained_tokens", "row_tokens"):
+            assert theirs.get(name, 0) == pytest.approx(mine.get(name, 0), rel=1e-5)
+        for pairs in ("row_losses", "train_losses"):
+            losses = [[loss for loss, _ in entry.get(pairs, [])] for entry in (mine, theirs)]
+            assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_only_the_first_process_speaks(pair: tuple[Path, Path, str]) -> None:
+    assert json.loads(pair[2])["run"] == "two"
+
+
+@pytest.mark.long
+def test_a_run_of_two_goes_on_bit_by_bit_with_dropout_and_refuses_to_go_on_with_one(
+    run_file: Path, tmp_path: Path
+) -> None:
+    settings = [*SETTINGS[:-1], "training_config.lora_config.dropout=0.2"]
+    assert together(2, tmp_path, str(run_file), *typed(*settings), "--name", "whole").returncode == 0
+    whole, cut = tmp_path / "runs" / "whole", tmp_path / "runs" / "cut"
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints" / "step-5")
+    shutil.rmtree(cut / "checkpoints" / "step-4")
+    alone = subprocess.run(
+        [sys.executable, "-m", "luthier", "train", "--resume", str(cut)], capture_output=True, text=True, check=False
+    )
+    assert alone.returncode == 2
+    assert "torchrun --nproc-per-node 2" in alone.stderr
+    ended = together(2, tmp_path, "--resume", str(cut))
+    assert ended.returncode == 0, ended.stderr
+    first, second = ((run / "weights" / "adapter_model.safetensors").read_bytes() for run in (whole, cut))
+    assert first == second
+
+
+@pytest.mark.long
+def test_processes_end_with_words_when_one_of_them_ends(run_file: Path, tmp_path: Path) -> None:
+    ended = together(2, tmp_path, str(run_file), "--set", "training_config.lora_config.target_modules=[nowhere]")
+    assert ended.returncode != 0
+    assert "nowhere" in ended.stderr
+    assert "Traceback" not in ended.stderr.partition("ChildFailedError")[0].rpartition("torch/distributed/run.py")[0]
