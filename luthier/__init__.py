@@ -89,15 +89,28 @@ def check(
     overrides: Sequence[str] = (),
     write: str | None = None,
     format: str | None = None,
+    skip: Sequence[str] = (),
+    held_out: Sequence[str] = (),
     listen: Listen | None = None,
 ) -> Checked:
-    """What would be read, kept and trained on; with `mask`, the tokens of that many rows, each trained or not; with
-    `write`, the rows that can be used are written into that file, in the form `format` or their own."""
+    """What would be read, kept and trained on, and how the rows do by the six criteria; with `mask`, the tokens of that
+    many rows, each trained or not; with `write`, the rows that can be used and that no check leaves out are written
+    into that file, in the form `format` or their own. `skip` names checks to leave out, `held_out` test files."""
     from luthier.flow import result_of
     from luthier.workflow.check import check
 
     return result_of(
-        check(_listed(files), mask=mask, data=data, overrides=overrides, write=write, format=format), listen
+        check(
+            _listed(files),
+            mask=mask,
+            data=data,
+            overrides=overrides,
+            write=write,
+            format=format,
+            skip=skip,
+            held_out=_listed(held_out),
+        ),
+        listen,
     )
 
 

@@ -41,6 +41,7 @@ class Result:
     kinds: Mapping[str, int]
     reason: str = ""
     answers: Mapping[str, str] = field(default_factory=dict)
+    describe: Callable[[int], Hit] | None = None
 
     @property
     def count(self) -> int:
@@ -269,6 +270,7 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
         {kind: count for kind, count in kinds.items() if kind},
         judged.reason,
         judged.answers,
+        judged.describe if len(judged.rows) else None,
     )
 
 

@@ -16,7 +16,7 @@ from luthier.data.fields import DoesNotFit
 from luthier.data.json_text import kind
 from luthier.errors import mistake
 
-Write = Callable[[Mapping[str, Any]], None]
+Write = Callable[[Mapping[str, Any] | str], None]
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv")
 PACKED = {".gz": "gzip", ".zst": "zstd"}
 
@@ -24,6 +24,8 @@ PACKED = {".gz": "gzip", ".zst": "zstd"}
 @contextmanager
 def row_file(path: Path) -> Iterator[Write]:
     """A function that writes a row; the file appears when the block ends, and only when it ends well.
+
+    A line of JSON may be given as it stands, to a file of such lines alone.
 
     The function raises `DoesNotFit` for a row that the file cannot hold, and goes on with the next. Raises `UserError`
     for an ending that says no kind of file.
@@ -33,7 +35,7 @@ def row_file(path: Path) -> Iterator[Write]:
     try:
         with _opened(aside, kinds[1:]) as file:
             if kinds[0] == ".jsonl":
-                yield lambda row: _write(file, f"{_json(row)}\n")
+                yield lambda row: _write(file, f"{row if isinstance(row, str) else _json(row)}\n")
             elif kinds[0] == ".json":
                 separators = iter(["[\n"])
                 yield lambda row: _write(file, next(separators, ",\n"), _json(row))
@@ -81,7 +83,8 @@ def _write(file: IO[str], *texts: str) -> None:
     file.write("".join(texts))
 
 
-def _json(row: Mapping[str, Any]) -> str:
+def _json(row: Mapping[str, Any] | str) -> str:
+    assert not isinstance(row, str), "only a file of JSON lines takes lines"
     return json.dumps(row, ensure_ascii=False, default=_no_json)
 
 
@@ -89,8 +92,9 @@ def _no_json(value: Any) -> Any:
     raise DoesNotFit(f"a value of the kind {type(value).__name__} has no JSON")
 
 
-def _keep(row: Mapping[str, Any], waiting: IO[str], columns: dict[str, None]) -> None:
+def _keep(row: Mapping[str, Any] | str, waiting: IO[str], columns: dict[str, None]) -> None:
     """Keeps a table's row until all columns are known."""
+    assert not isinstance(row, str), "only a file of JSON lines takes lines"
     cells = {name: _cell(value) for name, value in row.items()}
     columns.update(dict.fromkeys(cells))
     waiting.write(f"{json.dumps(cells, ensure_ascii=False)}\n")

@@ -7,25 +7,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from luthier import plugins
-from luthier.data import llama_factory
+from luthier.data import checks, llama_factory
 from luthier.data.account import Account
-from luthier.data.check import Gathered, Problems, look
+from luthier.data.check import Gathered, Problems, Source, look
 from luthier.data.convert import Converted, convert
 from luthier.data.detect import FORMS, Detection
+from luthier.data.mend import Mending
+from luthier.data.quality import Quality, measure
 from luthier.data.tokenize import shown
-from luthier.errors import mistake
-from luthier.flow import Event, Marked, Note, Progress
+from luthier.errors import UserError, mistake
+from luthier.flow import Event, Marked, Note
 from luthier.report.numbers import count
 from luthier.runs.whole import to_disk
 from luthier.settings.loading import is_rows_file
 from luthier.workflow import run_file
 from luthier.workflow.prepare import prepare
+from luthier.workflow.signals import caught
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a check found. `mask` holds rows with their tokens marked; `account` is what rows.json would hold;
-    `written` is what became of `write`."""
+    `written` is what became of `write`; `quality` the six criteria; `stopped_by` the signal that ended it, or 0."""
 
     read: int
     kept: int
@@ -34,6 +37,8 @@ class Checked:
     mask: tuple[Marked, ...]
     account: Account
     written: Converted | None = None
+    quality: Quality | None = None
+    stopped_by: int = 0
 
 
 def check(
@@ -44,13 +49,17 @@ def check(
     overrides: Sequence[str] = (),
     write: str | None = None,
     format: str | None = None,
+    skip: Sequence[str] = (),
+    held_out: Sequence[str] = (),
 ) -> Generator[Event, None, Checked]:
     """Checks files of rows, or a run file with its settings, rows, template and masks.
 
     Files of rows are checked without a model unless `mask` rows are to be shown; LLaMA-Factory's `dataset_info.json`
     stands for the files that it names beside it, and one of its names for that file. Bad rows are problems here, not
-    errors. With `write` the rows that can be used go into that file, as rows of the form `format` or of their own, and
-    the others into one beside it. Raises `UserError` for a run file that cannot be used.
+    errors. All rows go through the checks of the six criteria but those in `skip`; `held_out` are files of validation
+    and test rows, which must not stand in the others. With `write` the rows that can be used and that no check leaves
+    out go into that file, as rows of the form `format` or of their own, and the others into one beside it. Ctrl-C ends
+    it with what was found so far. Raises `UserError` for a run file that cannot be used.
     """
     if not files:
         raise mistake(
@@ -62,10 +71,10 @@ def check(
         raise mistake("--format says how rows are written", "--format", "name the file to write: --write G")
     if write is not None and not of_rows:
         raise mistake("--write takes files of rows alone", "--write", "luthier check rows.jsonl --write kept.jsonl")
-    if write is not None:
-        return (yield from _written(files, Path(write), format))
+    chosen = checks.chosen(skip)
     if of_rows:
-        return (yield from _rows_checked(files))
+        to = Path(write) if write is not None else None
+        return (yield from _rows_checked(files, held_out, chosen, to, format))
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
@@ -75,28 +84,57 @@ def check(
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
     masks = tuple(shown(row, named.tokenizer) for row in prepared.train[:mask])
-    return _checked(prepared.account, prepared.problems, masks)
+    data_of = loaded.settings.data
+    kept_apart = [path for path in (data_of.validation, data_of.test) if isinstance(path, str)]
+    paths = [(run_file.shown(file.path), file.weight) for file in data_of.train or ()]
+    sources, mistakes = look(paths, data_of.format, data_of.columns)
+    apart = _held_out([*(run_file.shown(path) for path in kept_apart), *held_out], data_of.format, data_of.columns)
+    quality, stopped_by = yield from _measured(Gathered(sources, mistakes), apart, chosen)
+    return replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
 
 
-def _rows_checked(files: Sequence[str]) -> Generator[Event, None, Checked]:
+def _rows_checked(
+    files: Sequence[str],
+    held_out: Sequence[str],
+    chosen: Sequence[checks.Check],
+    write: Path | None,
+    format: str | None,
+) -> Generator[Event, None, Checked]:
     sources, mistakes = look([(file, 1.0) for file in files])
-    yield from _forms({source.name: source.detection for source in sources if source.detection})
-    gathered = Gathered(sources, mistakes)
-    for rows, of in gathered.checked():
-        yield Progress("checking rows", rows, of)
-    return _checked(gathered.finish("drop"), gathered.problems, ())
-
-
-def _written(files: Sequence[str], path: Path, format: str | None) -> Generator[Event, None, Checked]:
-    sources, mistakes = look([(file, 1.0) for file in files])
+    apart = _held_out(held_out)
     if format is not None:
         plugins.load(FORMS, format)
-    yield from _forms({source.name: source.detection for source in sources if source.detection})
-    with to_disk(path):
-        done = convert(sources, mistakes, path, format)
-    beside = f", {done.account.total.read - done.rows:,} left out in {done.quarantine}" if done.quarantine else ""
-    yield Note("file", f"{count(done.rows, f'{done.form} row')} written into {path}{beside}")
-    return replace(_checked(done.account, done.problems, ()), written=done)
+    yield from _forms({source.name: source.detection for source in (*sources, *apart) if source.detection})
+    gathered = Gathered(sources, mistakes)
+    quality, stopped_by = yield from _measured(gathered, apart, chosen)
+    if write is None or stopped_by:
+        found = _checked(gathered.finish("drop"), gathered.problems, (), quality)
+        return replace(found, stopped_by=stopped_by)
+    with to_disk(write):
+        done = convert(sources, mistakes, write, format, Mending(quality))
+    left_out = f", {done.account.total.read - done.rows:,} left out in {done.quarantine}" if done.quarantine else ""
+    changed = f", those that were mended as they were in {done.repaired}" if done.repaired else ""
+    yield Note("file", f"{count(done.rows, f'{done.form} row')} written into {write}{left_out}{changed}")
+    return replace(_checked(done.account, done.problems, (), quality), written=done)
+
+
+def _held_out(files: Sequence[str], format: str = "auto", columns: Mapping[str, str] | None = None) -> Sequence[Source]:
+    """The files of validation and test rows. Raises `UserError` for those that cannot be read."""
+    sources, mistakes = look([(file, 1.0) for file in files], format, columns)
+    if mistakes:
+        raise UserError(mistakes)
+    return sources
+
+
+def _measured(
+    gathered: Gathered, held_out: Sequence[Source], chosen: Sequence[checks.Check]
+) -> Generator[Event, None, tuple[Quality, int]]:
+    """The six criteria, of the rows so far where a signal came: then its number, else 0."""
+    with caught() as signal:
+        quality = yield from measure(gathered, chosen, held_out, stopped=lambda: bool(signal.number))
+    if signal.number:
+        yield Note("warning", f"stopped: the report is of the first {count(quality.rows, 'row')}")
+    return quality, signal.number
 
 
 def _forms(forms: Mapping[str, Detection]) -> Generator[Event, None, None]:
@@ -119,6 +157,8 @@ def _expanded(files: Sequence[str]) -> Generator[Event, None, list[str]]:
     return expanded
 
 
-def _checked(account: Account, problems: Problems, mask: tuple[Marked, ...]) -> Checked:
+def _checked(account: Account, problems: Problems, mask: tuple[Marked, ...], quality: Quality | None = None) -> Checked:
     total = account.total
-    return Checked(total.read, total.kept, dict(total.dropped), problems, mask, account)
+    if quality is not None:
+        problems.merge(quality.problems)
+    return Checked(total.read, total.kept, dict(total.dropped), problems, mask, account, quality=quality)

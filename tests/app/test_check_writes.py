@@ -37,6 +37,7 @@ def test_rows_are_written_in_another_form_and_a_row_left_out_is_code_1(folder: P
         "format": "completion",
         "rows": 1,
         "quarantine": "new.quarantine.jsonl",
+        "repaired": None,
     }
 
 
@@ -76,3 +77,57 @@ def test_dataset_info_stands_for_its_files_and_a_name_in_it_for_its_file(
     assert "rows.jsonl: sharegpt rows (dataset_info.json beside it says sharegpt of mine)" in done.err
     assert "1 dataset not beside it: far" in done.err
     assert luthier_command("check", "mine", "--json").json["kept"] == 2
+
+
+def test_the_checklist_has_six_lines_and_json_says_for_each_whether_it_passed(
+    folder: Path, luthier_command: Command
+) -> None:
+    twice = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
+    (folder / "twice.jsonl").write_text(f"{json.dumps(twice)}\n" * 2)
+    done = luthier_command("check", "twice.jsonl")
+    assert [line[:3] for line in done.out.splitlines() if line.startswith("[")][:5] == ["[ ]", *["[x]"] * 4]
+    assert "exact duplicates: 1 row" in done.out
+    document = luthier_command("check", "twice.jsonl", "--json").json
+    assert {name: criterion["passed"] for name, criterion in document["criteria"].items()} == {
+        "no_duplicate_examples": False,
+        "consistent_formatting": True,
+        "diverse_examples": True,
+        "balanced_categories": True,
+        "high_quality_outputs": True,
+        "no_harmful_content": True,
+    }
+    assert (document["verdict"], document["changes"][0]["check"]) == ("ready with warnings", "exact_duplicates")
+    [problem] = document["problems"]
+    assert (problem["check"], problem["line"]) == ("exact_duplicates", 2)
+    skipped = luthier_command("check", "twice.jsonl", "--json", "--skip", "exact_duplicates").json
+    assert skipped["verdict"] == "ready"
+
+
+def test_rows_are_mended_or_quarantined_by_named_rules_and_all_of_them_can_be_had_back(
+    folder: Path, luthier_command: Command
+) -> None:
+    lines = [
+        '{"instruction": "How do I boil an egg?",   "response": "For seven minutes."}',
+        '{"instruction": "How do I boil an egg", "response": "for seven minutes"}',
+        '{"instruction": "Who are you?", "response": "I am {{name}}."}',
+        '{"instruction": "Where do we meet?", "response": "In the cafÃ© on the corner."}',
+        '{"instruction": "What is missing here?", "response": ""}',
+    ]
+    (folder / "raw.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    luthier_command("check", "raw.jsonl", "--write", "kept.jsonl")
+    kept = (folder / "kept.jsonl").read_text(encoding="utf-8").splitlines()
+    assert kept[0] == lines[0], "what nobody mends stays as it stands, its spaces too"
+    assert [json.loads(line)["response"] for line in kept[1:]] == ["In the café on the corner."]
+    quarantine = [json.loads(line) for line in (folder / "kept.quarantine.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["line"], row["reason"].partition(":")[0]) for row in quarantine] == [
+        (2, "exact_duplicates"),
+        (3, "placeholders"),
+        (5, "`response` is empty"),
+    ]
+    [repaired] = [json.loads(line) for line in (folder / "kept.repaired.jsonl").read_text("utf-8").splitlines()]
+    assert repaired["rules"] == ["encoding_damage"]
+    back = {row["line"]: row["raw"] for row in [*quarantine, repaired]} | {1: kept[0]}
+    assert [back[line] for line in range(1, 6)] == lines
+    luthier_command("check", "raw.jsonl", "--write", "all.jsonl", "--skip", "placeholders", "--skip", "encoding_damage")
+    assert "cafÃ©" in (folder / "all.jsonl").read_text("utf-8")
+    assert "{{name}}" in (folder / "all.jsonl").read_text("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from luthier import plugins
+from luthier.data import convert as convert_module
 from luthier.data.check import load_rows, look
 from luthier.data.convert import Converted, convert
 from luthier.data.detect import FORMS
@@ -268,13 +270,17 @@ def test_a_packed_or_parquet_file_is_converted_too(tmp_path: Path) -> None:
     assert [(row["line"], json.loads(row["raw"])) for row in lines(done.quarantine)] == [(2, rows[1])]
 
 
-def test_bytes_that_are_no_text_are_shown_and_a_long_row_is_cut_with_its_length(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_shown_and_kept_and_a_huge_row_is_cut_with_its_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_module, "RAW_LETTERS", 100_000)
     path = write(tmp_path / "rows.jsonl", {"prompt": "a", "completion": "b"}, {"prompt": "x" * 150_000})
     with path.open("ab") as file:
         file.write(b'{"prompt": "caf\xe9", "completion": "b"}\n')
     left_out = lines(converted([path], tmp_path / "t.jsonl").path.with_name("t.quarantine.jsonl"))
     assert (len(left_out[0]["raw"]), left_out[0]["raw_letters"]) == (100_000, 150_014)
     assert left_out[1]["raw"] == '{"prompt": "caf\\xe9", "completion": "b"}'
+    assert b64decode(left_out[1]["raw_base64"]) == b'{"prompt": "caf\xe9", "completion": "b"}'
 
 
 def test_several_files_go_into_one_and_several_forms_only_under_one_name(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def run(job: Job, command: Sequence[str]) -> int:
     """Works and prints; gives the exit code. `command` is what was typed, for the report of a fault."""
     try:
         outcome = _worked(job)
+        if int(os.environ.get("RANK", "0")):
+            return 0  # of several processes that train together, the first one speaks
         if job.json:
             write_json(outcome.data)
         else:
@@ -49,6 +51,8 @@ def run(job: Job, command: Sequence[str]) -> int:
         return _PIPE_CLOSED
     except Exception as fault:  # noqa: BLE001 - the one place where a fault of ours ends
         return failed([_reported(fault, command)], FAULT, job.json)
+    if outcome.stopped_by:
+        return Stopped(outcome.stopped_by).exit_code
     return MISSED if outcome.missed else 0
 
 

@@ -22,11 +22,12 @@ StrictOption = Annotated[
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a verb came to: `data` is its JSON but for the version, `show` prints the same for people. `missed` is
-    true where a target or a check was."""
+    true where a target or a check was; `stopped_by` is the signal after which it still had something to show, or 0."""
 
     data: Mapping[str, Any]
     show: Callable[[Console], None]
     missed: bool = False
+    stopped_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)

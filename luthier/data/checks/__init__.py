@@ -9,9 +9,10 @@ sentence each), `remedy`, and `thresholds`. It looks in one of two ways, or both
 
 It may also say `tolerated` (the share of rows with a hit up to which it passes, 0 if it says nothing), `severity`
 ("error" where nobody should train on such rows), `leaves_out` (false where `--write` keeps rows with a hit),
-`repair(text)` (the text mended: then `--write` keeps the row so), `package` (one of the extra `check` that it needs),
-and `needs`, names of columns: those of `MADE` are made of the rows, the others (`answer_loss`) somebody has to fill
-first. `faulty()` and `clean()` give rows of a file, as JSON, of which it finds something and nothing.
+`repair(text)` or `repair_answer(text)` (any text, or the last answer, mended: `--write` keeps the row so), `package`
+(one of the extra `check` that it needs), and `needs`, names of columns: those of `MADE` are made of the rows, the
+others (`answer_loss`) somebody has to fill first. `faulty()` and `clean()` give rows of a file, as JSON, of which it
+finds something and nothing.
 """
 
 from __future__ import annotations
@@ -227,6 +228,7 @@ class Check:
     gather: Callable[[Rows], Any] | None
     judge: Callable[[Sequence[Any], Whole], Judged] | None
     repair: Callable[[str], str] | None
+    repair_answer: Callable[[str], str] | None
 
     @property
     def installed(self) -> bool:
@@ -254,6 +256,7 @@ def load(name: str) -> Check:
         given.get("gather"),
         given.get("judge"),
         given.get("repair"),
+        given.get("repair_answer"),
     )
 
 

@@ -25,8 +25,8 @@ def look(row: Row) -> Iterator[Hit]:
         yield Hit(f"the answer {where} with white space", where)
 
 
-def repair(text: str) -> str:
-    """The text without white space around it."""
+def repair_answer(text: str) -> str:
+    """The answer without white space around it."""
     return text.strip()
 
 

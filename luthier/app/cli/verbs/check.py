@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from msgspec import structs
 
+from luthier.app.cli.checklist import criteria_data, show_checklist
 from luthier.app.cli.job import Job, JsonOption, Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from luthier.flow import Event
+    from luthier.flow import Event, Problem
     from luthier.workflow.check import Checked
+
+OF_A_CHECK: Final = 3
+"""Problems of each check that the terminal shows."""
 
 
 def check(
@@ -24,22 +29,28 @@ def check(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting that wins over the files.")
     ] = None,
-    write: Annotated[
-        str | None, typer.Option(metavar="G", help="Write the rows that can be used into this file.")
-    ] = None,
+    write: Annotated[str | None, typer.Option(metavar="G", help="Write the rows that are good into this file.")] = None,
     format: Annotated[
         str | None, typer.Option(metavar="FORM", help="The form to write them in: chat, instruction, sharegpt, ...")
     ] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A check to leave out, with what it would mend.")
+    ] = None,
+    held_out: Annotated[
+        list[str] | None, typer.Option(metavar="F", help="Validation or test rows, which must not leak.")
+    ] = None,
     json: JsonOption = False,
 ) -> Job:
-    """Look at rows or a run file; convert rows.
+    """Look at rows or a run file; clean and convert rows.
 
-    Lists every problem with its line, and what would be read, kept and trained on. Exit code 1 where a row cannot be
-    used. Writes nothing without --write; with it, the rows left out stand in a file beside G, each with its reason.
+    Lists every problem with its line, how the rows do by the six criteria, and what would be read, kept and trained
+    on. Exit code 1 where a row cannot be used or nobody should train on it. Writes nothing without --write; with it,
+    rows are mended by named rules, and those left out stand in a file beside G, each with its reason.
 
     \b
         luthier check rows.jsonl
         luthier check run.yaml --mask 3
+        luthier check rows.jsonl --held-out test.jsonl --write clean.jsonl --skip refusals
         luthier check rows.jsonl --write chat.jsonl --format chat
     """
 
@@ -47,10 +58,22 @@ def check(
         from luthier.flow import result_of
         from luthier.workflow.check import check
 
-        work = check(files, mask=mask, data=data, overrides=overrides or (), write=write, format=format)
+        work = check(
+            files,
+            mask=mask,
+            data=data,
+            overrides=overrides or (),
+            write=write,
+            format=format,
+            skip=skip or (),
+            held_out=held_out or (),
+        )
         checked = result_of(work, listen)
         return Outcome(
-            _data(checked), lambda console: _show(checked, files, console), missed=bool(checked.problems.errors)
+            _data(checked),
+            lambda console: _show(checked, files, console),
+            missed=bool(checked.problems.errors),
+            stopped_by=checked.stopped_by,
         )
 
     return Job(work, json)
@@ -75,14 +98,16 @@ def _data(checked: Checked) -> dict[str, Any]:
         "mask": [[{"text": text, "trained": trained} for text, trained in row.tokens] for row in checked.mask],
         "rows": checked.account.to_data(),
         "written": _written(checked),
+        **(criteria_data(checked.quality) if checked.quality else {}),
     }
 
 
 def _written(checked: Checked) -> dict[str, Any] | None:
     if (written := checked.written) is None:
         return None
-    quarantine = str(written.quarantine) if written.quarantine else None
-    return {"path": str(written.path), "format": written.form, "rows": written.rows, "quarantine": quarantine}
+    beside = {"quarantine": written.quarantine, "repaired": written.repaired}
+    paths = {name: str(path) if path else None for name, path in beside.items()}
+    return {"path": str(written.path), "format": written.form, "rows": written.rows, **paths}
 
 
 def _show(checked: Checked, files: list[str], console: Console) -> None:
@@ -91,23 +116,38 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
     from luthier.app.cli.mask import show_masks
     from luthier.app.cli.next_steps import next_steps
     from luthier.app.cli.text import visible
-    from luthier.data.check import SHOWN
 
     show_masks(checked.mask, console)
-    for problem in checked.problems.listed[:SHOWN]:
+    chosen = _chosen(checked)
+    for problem in chosen:
         colour = "red" if problem.severity == "error" else "yellow"
         line = Text(f"{visible(str(problem.place))}: ", "bold").append(visible(problem.message), colour)
         console.print(line, soft_wrap=True)
         console.print(Text("  → ").append(visible(problem.remedy), "cyan"), soft_wrap=True)
-    if checked.problems.total > SHOWN:
-        more = (
-            f"and {checked.problems.total - SHOWN:,} more: --json lists them, --write FILE puts their rows beside FILE"
-        )
+    if left := checked.problems.total - len(chosen):
+        more = f"and {left:,} more: --json lists them, --write FILE puts their rows beside FILE"
         console.print(Text(more, "yellow"), soft_wrap=True)
+    if checked.quality is not None:
+        show_checklist(checked.quality, console)
     console.print(_account(checked), soft_wrap=True)
     if not checked.problems.errors:
         files = [str(checked.written.path)] if checked.written else files
         next_steps(console, (["train", *files], "train on them"))
+
+
+def _chosen(checked: Checked) -> list[Problem]:
+    """The first problems of rows that cannot be used, and the first few that each check found."""
+    from luthier.data.check import SHOWN
+
+    of_checks = {result.check.name for result in checked.quality.results} if checked.quality else set()
+    found: Counter[str] = Counter()
+    chosen = []
+    for problem in checked.problems.listed:
+        group = problem.check if problem.check in of_checks else ""
+        found[group] += 1
+        if found[group] <= (OF_A_CHECK if group else SHOWN):
+            chosen.append(problem)
+    return chosen
 
 
 def _account(checked: Checked) -> str:
