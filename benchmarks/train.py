@@ -19,7 +19,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", default=",".join(WORKS), help="which, with commas between them")
     parser.add_argument("--rounds", type=int, help="3, or 1 with --smoke")
+    parser.add_argument("--steps", type=int, help="optimizer steps a measurement: 4, or 1 with --smoke")
     parser.add_argument("--limit", type=float, default=2400.0, help="seconds after which a measurement is stopped")
     parser.add_argument(
         "--smoke", action="store_true", help="the smallest sizes: shows that it works, measures nothing"
@@ -224,7 +225,9 @@ def main() -> None:
     if unknown := [work for work in wanted if work not in WORKS]:
         parser.error(f"--work: {', '.join(unknown)} is none of {', '.join(WORKS)}")
     out = asked.out or (SCRATCH / "smoke" / "train.json" if asked.smoke else RESULTS / "train.json")
-    agree = run(wanted, asked.rounds or (1 if asked.smoke else 3), SMOKE if asked.smoke else Sizes(), asked.limit, out)
+    sizes = SMOKE if asked.smoke else Sizes()
+    sizes = replace(sizes, steps=asked.steps or sizes.steps)
+    agree = run(wanted, asked.rounds or (1 if asked.smoke else 3), sizes, asked.limit, out)
     if not agree:
         sys.exit("losses differ by more than 1%: the sides did not train the same, so their speeds say nothing")
 
