@@ -9,8 +9,9 @@ from luthier.data.checks._little_words import WORDS
 
 CLEAR: Final = 2.0
 FEWEST: Final = 4
+DIFFERENT: Final = 3
 
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_]+['’]?")
 _SCRIPTS = (
     ("Japanese", re.compile(r"[\u3040-\u30ff]")),
     ("Chinese", re.compile(r"[\u4e00-\u9fff]")),
@@ -33,7 +34,7 @@ def language(text: str, head: int = 600) -> str:
     """The language of the beginning of a text, `English`, or its script; empty where it cannot be told.
 
     A script counts where it has more letters than Latin has. A language does where it has four little words at least,
-    twice as many as any other.
+    three of them different, and twice as many as any other.
     """
     text = text[:head]
     if not text.isascii():
@@ -45,11 +46,13 @@ def language(text: str, head: int = 600) -> str:
             ):
                 return name
     counts: dict[str, float] = {}
-    for word in _WORD.findall(text.lower()):
-        for name in _LANGUAGES.get(word, ()):
+    different: dict[str, set[str]] = {}
+    for word in _WORD.findall(text.lower().replace("’", "'")):
+        for name in _LANGUAGES.get(word) or _LANGUAGES.get(word.rstrip("'")) or ():
             counts[name] = counts.get(name, 0) + 1
+            different.setdefault(name, set()).add(word)
     if not counts:
         return ""
     first, *others = sorted(counts.items(), key=lambda item: -item[1])
     clear = first[1] >= FEWEST and first[1] >= CLEAR * (others[0][1] if others else 0)
-    return first[0] if clear else ""
+    return first[0] if clear and len(different[first[0]]) >= DIFFERENT else ""

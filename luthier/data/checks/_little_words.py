@@ -16,7 +16,7 @@ WORDS: Final = {
         durch über kann noch
     """,
     "French": """
-        le la les l d s des et est un une du de en que qui dans pour pas sur au avec il elle ce cette vous
+        le la les l' d' qu' n' s' c' des et est un une du de en que qui dans pour pas sur au avec il elle ce cette vous
         nous ne se sont par plus ou mais son sa ses aux être puis faut leur jusqu
     """,
     "Spanish": """

@@ -17,10 +17,12 @@ SLACK: Final = 0.15
 """By how much a signature may fall short of `ALIKE`: 2.6 standard errors of 64 numbers at 0.7."""
 FEW: Final = 5
 """Rows of a group from which on a template shows in them."""
-SHORT: Final = 3
+SHORT: Final = 6
+ALIKE_OF_LABELS: Final = 0.85
+QUESTION: Final = 20
 
 criterion = "no_duplicate_examples"
-what = "Rows of which an earlier row has nearly all words and pairs of words."
+what = "Rows of which an earlier row has nearly all words and pairs of words; answers of up to 6 words do not count."
 why = "Rows that nearly repeat each other are learned by heart, and make a validation split look better than it is."
 remedy = "leave it out: luthier check FILE --write KEPT keeps the first of such rows"
 thresholds = (
@@ -30,6 +32,8 @@ thresholds = (
         "Lee et al. 2022 take 0.8 of web pages' 5-grams, which a changed word costs more; 0.7 is the usual "
         "neighbourhood in which people agree that texts are the same",
     ),
+    Threshold(ALIKE_OF_LABELS, "of them where the answer is a label and the question has fewer than 20 words",
+              "the questions of a class are meant to be alike: at 0.7 a twelfth of Banking77's rows would be named"),
     Threshold(0.97, "of what a group's rows share stands in each of them: then they fill a template, and only what "
               "they fill in is compared", "a row made by editing another loses words anywhere, not in one place"),
 )  # fmt: skip
@@ -54,7 +58,8 @@ def judged(pairs: NDArray[np.int64], whole: Whole, message: str) -> Judged:
     texts = [_Text(row) for row in whole.read_again(numbers)]
     share = np.array([jaccard(texts[one].parts, texts[other].parts) for one, other in pairs.tolist()])
     same_row = [_same(texts[one], texts[other]) for one, other in pairs.tolist()]
-    alike = (share >= ALIKE) & np.array(same_row, np.bool_) if len(pairs) else np.zeros(0, np.bool_)
+    wanted = np.array([max(texts[one].alike, texts[other].alike) for one, other in pairs.tolist()])
+    alike = (share >= wanted) & np.array(same_row, np.bool_) if len(pairs) else np.zeros(0, np.bool_)
     alike[alike] = _beyond_template(texts, pairs[alike])
     pairs, share = pairs[alike], share[alike]
     label = groups(len(numbers), pairs)
@@ -77,16 +82,19 @@ def judged(pairs: NDArray[np.int64], whole: Whole, message: str) -> Judged:
 class _Text:
     """What a row is compared by. `template` is what it says without its numbers."""
 
-    __slots__ = ("answer", "numbers", "parts", "template")
+    __slots__ = ("alike", "answer", "numbers", "parts", "template")
 
     def __init__(self, row: Row) -> None:
-        words, counts = words_of([row.text])
-        self.parts = np.unique(shingles(words, counts)[0])
-        said = same(row.text)
-        self.numbers = hash(tuple(_NUMBER.findall(said)))
-        self.template = hash(_NUMBER.sub("0", said))
         answer = same(row.answer)
         self.answer = hash(answer) if answer.count(" ") < SHORT else 0
+        # Labels, which many rows share, do not make short questions alike.
+        text = row.question if self.answer and row.question else row.text
+        words, counts = words_of([text])
+        self.parts = np.unique(shingles(words, counts)[0])
+        said = same(text)
+        self.alike = ALIKE_OF_LABELS if self.answer and counts[0] < QUESTION else ALIKE
+        self.numbers = hash(tuple(_NUMBER.findall(said)))
+        self.template = hash(_NUMBER.sub("0", said))
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
@@ -114,7 +122,7 @@ def _beyond_template(texts: Sequence[_Text], pairs: NDArray[np.int64]) -> NDArra
         parts, counts = np.unique(np.concatenate([texts[row].parts for row in members]), return_counts=True)
         common = parts[counts * 2 > len(members)]
         has = [len(np.intersect1d(texts[row].parts, common, assume_unique=True)) for row in members]
-        if np.mean(np.array(has) >= thresholds[1].value * len(common)) < 0.9:
+        if np.mean(np.array(has) >= thresholds[2].value * len(common)) < 0.9:
             continue
         own = {int(row): np.setdiff1d(texts[row].parts, common, assume_unique=True) for row in members}
         for pair in of_group.tolist():

@@ -14,7 +14,7 @@ from luthier.data.checks import Hit, Judged, Row, Rows, Threshold, Whole
 STEM: Final = 5
 QUESTION_WORDS: Final = 3
 ANSWER_WORDS: Final = 10
-NORM: Final = 0.9
+NORM: Final = 0.99
 FEWEST: Final = 50
 
 criterion = "high_quality_outputs"
@@ -22,10 +22,10 @@ what = "Long answers that share no word with their question, where nearly all ot
 why = "Questions and answers that were paired by mistake teach the model to ignore what is asked."
 remedy = "look whether the row's answer belongs to another question, or leave the row out"
 leaves_out = False
-tolerated = 0.01
+tolerated = 0.002
 thresholds = (
     Threshold(NORM, "of a file's long answers share a word with their question before the others are named",
-              "in data where fewer do, an answer in other words is ordinary"),
+              "where 3 of 100 did not, as in Alpaca's rows, they were poems, lists and jokes"),
     Threshold(ANSWER_WORDS, "words of 4 letters or more in the answer, 3 in the question", "a few need not meet"),
     Threshold(tolerated, "of the rows may look so", "a good answer may take up none of the question's words"),
 )  # fmt: skip
@@ -77,7 +77,7 @@ def _rows(last: str) -> list[dict[str, Any]]:
             "response": "An egg should boil for about seven minutes, then rest under cold water before anyone peels "
             "and salts and finally tastes it.",
         }
-        for n in range(60)
+        for n in range(120)
     ]
     return [*rows, {"instruction": "How long should a goose's egg boil?", "response": last}]
 

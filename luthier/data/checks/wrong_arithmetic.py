@@ -30,7 +30,8 @@ _SUM = re.compile(
     r"(?![\w%]|[.,:]\d|\s*[-+*/×÷^(]\s*[\d(]|\s+(?:\d|\w*(?:mod|base|remainder)))"
 )
 _PARTS = re.compile(rf"({_NUMBER})|([-+*/×x÷])")
-_BEFORE = re.compile(r"[\w)%\]]\s*[-+*/×÷^]\s*$|[-+*/×÷^(]\s*$|\b[a-z]\s*$")
+_BEFORE = re.compile(r"[\w)%\]]\s*[-+*/×÷^]\s*$|[-+*/×÷^(]\s*$|\b[a-z]\s*$|\d\s+$|\band\s+$")
+_CLOCK = re.compile(r"(?<![\d.,])0\d")
 _OTHER = re.compile(
     r"\b(?:binary|hexadecimal|octal|modulo|mod|base|clock|o'clock|puzzle|pattern|wrong|incorrect|mistake|false)\b", re.I
 )
@@ -46,7 +47,7 @@ def look(row: Row) -> Iterator[Hit]:
             continue
         value = _value(found["left"])
         shown = found["right"].replace(" ", "")
-        if value is None or _comes_out(value, shown):
+        if value is None or _comes_out(value, shown) or _CLOCK.search(found["left"]):
             continue
         if _OTHER.search(row.question) or _OTHER.search(answer):
             return
@@ -59,7 +60,7 @@ def look(row: Row) -> Iterator[Hit]:
 def _value(text: str) -> Fraction | None:
     """The value of a chain of numbers, times and divided before plus and minus: `2 + 3 * 4` is 14."""
     parts = _PARTS.findall(text.removeprefix("-"))
-    if len(parts) > 2 * MOST:
+    if len(parts) > 2 * MOST or text.count("/") + text.count("÷") > 1:  # in 3 / 1/4 the last is a fraction
         return None
     sign = Fraction(-1 if text.startswith("-") else 1)
     total, term = Fraction(0), sign * _number(parts[0][0])
@@ -85,6 +86,8 @@ def _comes_out(value: Fraction, shown: str) -> bool:
     digits = shown.lstrip("-")
     decimals = len(digits.partition(".")[2])
     result = sign * _number(digits)
+    if result and abs(value / result) in (100, Fraction(1, 100)):
+        return True  # cents and dollars, shares and percent
     off = abs(value - result) * 10**decimals
     return off <= Fraction(1, 2) or (value.denominator != 1 and off < 1)
 
