@@ -65,12 +65,24 @@ def train(
     return result_of(work, listen)
 
 
-def evaluate(run: str, *, data: str | None = None, root: Path = _RUNS, listen: Listen | None = None) -> Report:
-    """Measures a run's model beside the untouched one, on the run's test rows or on those of `data`."""
+def evaluate(
+    run: str,
+    *,
+    data: str | None = None,
+    own_metrics: Sequence[str] = (),
+    schema: str | None = None,
+    root: Path = _RUNS,
+    listen: Listen | None = None,
+) -> Report:
+    """Measures a run's model beside the untouched one, on the run's test rows or on those of `data`.
+
+    `own_metrics=["my_metrics:politeness"]` also measures by functions of your own; `schema` is a file with a JSON
+    schema that answers must keep.
+    """
     from luthier.flow import result_of
     from luthier.workflow.evaluate import evaluate
 
-    return result_of(evaluate(run, data=data, root=root), listen)
+    return result_of(evaluate(run, data=data, own_metrics=own_metrics, schema=schema, root=root), listen)
 
 
 def generate(run: str, *, data: str, out: str, root: Path = _RUNS, listen: Listen | None = None) -> Generated:

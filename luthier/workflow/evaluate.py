@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from luthier.data.check import Problems, listed, load_rows
 from luthier.data.render import render_all
@@ -15,10 +17,12 @@ from luthier.data.tokenize import questions, tokenize_all
 from luthier.engine.forward import Engine, in_order
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
-from luthier.evaluation.evaluate import Scored
+from luthier.evaluation.evaluate import INSTALL, Scored
 from luthier.evaluation.evaluate import evaluate as judge_all
+from luthier.evaluation.kept import Kept, content_hash, lines_of
 from luthier.evaluation.matching import same_answer
 from luthier.evaluation.metrics import Sample
+from luthier.evaluation.metrics import load as load_metric
 from luthier.evaluation.metrics.accuracy import unfit
 from luthier.flow import (
     Answer,
@@ -34,6 +38,7 @@ from luthier.flow import (
 )
 from luthier.report.numbers import count
 from luthier.settings.schema import Settings
+from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
 from luthier.workflow.prepare import leaks
@@ -41,13 +46,30 @@ from luthier.workflow.run_file import shown
 
 ROOM = 8
 """Tokens that an answer may have beyond the longest wanted one: a longer one is wrong, however it goes on."""
-EXAMPLES = 10
+LONG_ANSWERS = 100
+"""Of rows with long free answers, so many are answered, evenly spread: their answers take long."""
+KEPT = "evaluation_rows"
+"""The answers file that `luthier compare` reads: what both models did with every row."""
 
 
-def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) -> Generator[Event, None, Report]:
-    """Scores and answers each row with both models; keeps the answers, the report and the page in the run."""
+def evaluate(
+    run: str,
+    *,
+    data: str | None = None,
+    own_metrics: Sequence[str] = (),
+    schema: str | None = None,
+    root: Path = Path("runs"),
+) -> Generator[Event, None, Report]:
+    """Scores and answers each row with both models; keeps the answers, the report and the page in the run.
+
+    `own_metrics` are functions of the user's own, `module:function`; `schema` is a file with a JSON schema that answers
+    must keep.
+    """
     started = time.perf_counter()
+    kept_schema = schema_in(schema)
     opened = yield from open_run(run, root)
+    own = [*own_metrics, *(name for name in opened.settings.targets if ":" in name)]
+    yield from own_metrics_said(own)
     conversations, source, notes = yield from rows_to_judge(opened.settings, data)
     yield from notes
     asked, rows = asked_rows(conversations, opened)
@@ -59,26 +81,34 @@ def evaluate(run: str, *, data: str | None = None, root: Path = Path("runs")) ->
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
-        answered = answered[:: max(1, len(asked) // EXAMPLES)][:EXAMPLES]
+        answered = answered[:: -(-len(asked) // LONG_ANSWERS)]
     limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
     questioned = [asked[index] for index in answered]
-    base = Scored((yield from _answers("base", engine, questioned, limit, opened)), base_scores)
+    labels = labels_behind(conversations, asked, rows, opened)
+    base_answers = yield from _answers("base", engine, questioned, limit, opened)
+    base_labels = (yield from labels.scores(engine, asked, "base")) if labels else []
+    base = Scored(_spread(base_answers, answered, len(asked)), base_scores, base_labels)
     engine = opened.tuned(model)
     tuned_scores = yield from in_order(engine.scores(rows), "scoring tuned", len(rows))
-    tuned = Scored((yield from _answers("tuned", engine, questioned, limit, opened)), tuned_scores)
-    whole = len(answered) == len(asked)
+    tuned_answers = yield from _answers("tuned", engine, questioned, limit, opened)
+    tuned_labels = (yield from labels.scores(engine, asked, "tuned")) if labels else []
+    tuned = Scored(_spread(tuned_answers, answered, len(asked)), tuned_scores, tuned_labels)
     report = judge_all(
         asked,
-        tuned if whole else replace(tuned, answers=()),
-        base if whole else replace(base, answers=()),
+        tuned,
+        base,
         opened.settings.targets,
         opened.run.evaluations(),
         opened.settings.seed,
         run=opened.run.name,
         data=source,
+        own_metrics=own,
+        schema=kept_schema,
         seconds=time.perf_counter() - started,
     )
-    path = opened.run.write_answers("evaluation", _answer_rows(questioned, base, tuned))
+    path = opened.run.write_answers("evaluation", _answer_rows(questioned, base_answers, tuned_answers))
+    hashes = [content_hash(conversation) for conversation in conversations]
+    opened.run.write_answers(KEPT, lines_of(Kept(asked, hashes, tuned, base)))
     opened.run.write_report(report)
     yield Note("file", f"the answers are in {path}")
     yield from write_page(opened.run)
@@ -92,6 +122,42 @@ def write_page(run: Any) -> Generator[Event, None, None]:
 
     run.write_page(render(view(run)))
     yield Note("file", f"the report is {run.page}")
+
+
+def own_metrics_said(names: Sequence[str]) -> Generator[Event, None, None]:
+    """Imports functions of the user's own, and says where they are from. Raises `UserError` where one cannot be had."""
+    for name in dict.fromkeys(names):
+        if ":" not in name:
+            remedy = "all others are measured by themselves; a function of your own is `module:function`"
+            raise mistake(f"{name!r} is no function", "--metric", remedy)
+        yield Note("file", f"the metric {name} is in {getattr(load_metric(name), 'file', name)}")
+
+
+def schema_in(path: str | None) -> Any:
+    """The JSON schema in a file. Raises `UserError` where it is none, or jsonschema is not installed."""
+    if path is None:
+        return None
+    if find_spec("jsonschema") is None:
+        raise mistake("a schema needs jsonschema, which is not installed", "--schema", INSTALL)
+    from jsonschema import SchemaError
+    from jsonschema.validators import validator_for
+
+    try:
+        schema = orjson.loads(Path(path).read_bytes())
+        validator_for(schema).check_schema(schema)
+    except OSError as error:
+        raise mistake(f"cannot be read: {error.strerror}", path, "name a file with a JSON schema") from error
+    except (orjson.JSONDecodeError, SchemaError) as error:
+        raise mistake(f"is no JSON schema: {str(error).splitlines()[0]}", path, "mend it") from error
+    return schema
+
+
+def _spread(answers: Sequence[Answer], rows: Sequence[int], total: int) -> list[Answer | None]:
+    """The answers at their rows, None at all others."""
+    spread: list[Answer | None] = [None] * total
+    for row, answer in zip(rows, answers, strict=True):
+        spread[row] = answer
+    return spread
 
 
 def rows_to_judge(
@@ -134,7 +200,7 @@ def _answers(
     return in_order(found, f"answering {name}", len(asked))
 
 
-def _answer_rows(asked: Sequence[Question], base: Scored, tuned: Scored) -> list[dict[str, Any]]:
+def _answer_rows(asked: Sequence[Question], base: Sequence[Answer], tuned: Sequence[Answer]) -> list[dict[str, Any]]:
     return [
         {
             "file": question.place.file,
@@ -149,5 +215,5 @@ def _answer_rows(asked: Sequence[Question], base: Scored, tuned: Scored) -> list
             "base_right": before.stopped and same_answer(before.text, question.wanted),
             "tuned_right": after.stopped and same_answer(after.text, question.wanted),
         }
-        for question, before, after in zip(asked, base.answers, tuned.answers, strict=True)
+        for question, before, after in zip(asked, base, tuned, strict=True)
     ]

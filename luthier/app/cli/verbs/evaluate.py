@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
     data: Annotated[str | None, typer.Option(metavar="F", help="Other rows than the run's own test rows.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="Also measure by a function of your own; may be repeated."),
+    ] = None,
+    schema: Annotated[str | None, typer.Option(metavar="F", help="A JSON schema that answers must keep.")] = None,
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> Job:
@@ -29,6 +34,7 @@ def evaluate(
     \b
         luthier evaluate runs/rows-lora-1
         luthier evaluate runs/rows-lora-1 --data test.jsonl --json
+        luthier evaluate runs/rows-lora-1 --metric my_metrics:politeness
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
@@ -36,7 +42,7 @@ def evaluate(
         from luthier.flow import result_of
         from luthier.workflow.evaluate import evaluate
 
-        report = result_of(evaluate(run, data=data), listen)
+        report = result_of(evaluate(run, data=data, own_metrics=metric or [], schema=schema), listen)
         return Outcome(asdict(report), lambda console: _show(run, report, console), any_missed(report, strict))
 
     return Job(work, json)
