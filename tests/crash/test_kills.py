@@ -60,13 +60,13 @@ def test_a_run_killed_twenty_times_is_the_uninterrupted_one(method: str, run_fil
     assert killed_and_gone_on(run_file, method, memory_folder, kills=20) >= 1
 
 
-def ending_at(operation: int, run_file: Path, root: Path, method: str) -> None:
+def ending_at(number: int, run_file: Path, root: Path, method: str) -> None:
     """`go_on` in a process that ends just before this operation on the disk."""
     done = 0
 
-    def told(name: whole.Operation, path: Path) -> None:
+    def told(operation: whole.Operation, path: Path) -> None:
         nonlocal done
-        if done == operation:
+        if done == number:
             os._exit(9)
         done += 1
 
