@@ -112,6 +112,11 @@ class Row:
         """All that the model is to say, turn by turn."""
         return [message.content for message in self.conversation.messages if message.role == "assistant"]
 
+    @cached_property
+    def said(self) -> list[str]:
+        """What counts of each message where two rows are compared, and who says it."""
+        return [f"{message.role}\x1e{same(message.content)}" for message in self.conversation.messages]
+
     @property
     def is_text(self) -> bool:
         """Whether the row is running text, which asks and answers nothing."""
@@ -138,12 +143,12 @@ class Rows:
     @cached_property
     def prompt(self) -> NDArray[np.uint64]:
         """A hash of all that comes before the last answer (R), 0 where nothing does: equal where rows ask the same."""
-        return np.array([_prompt(row.conversation) for row in self.rows], np.uint64)
+        return np.array([_prompt(row) for row in self.rows], np.uint64)
 
     @cached_property
     def content(self) -> NDArray[np.uint64]:
         """A hash of all that the rows say (R)."""
-        return np.array([_content(row.conversation) for row in self.rows], np.uint64)
+        return np.array([_content(row) for row in self.rows], np.uint64)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -188,17 +193,16 @@ def same(text: str) -> str:
     return " ".join(text.casefold().translate(_SPACES).split()) or text.strip()
 
 
-def _prompt(conversation: Conversation) -> int:
-    messages = conversation.messages
+def _prompt(row: Row) -> int:
+    messages = row.conversation.messages
     last = max(number for number, message in enumerate(messages) if message.role == "assistant")
-    said = [f"{message.role}\x1e{same(message.content)}" for message in messages[:last]]
-    return _hash("\x1f".join(said)) if said else 0
+    return _hash("\x1f".join(row.said[:last])) if last else 0
 
 
-def _content(conversation: Conversation) -> int:
-    said = [f"{message.role}\x1e{same(message.content)}" for message in conversation.messages]
-    said += [f"rejected\x1e{same(message.content)}" for message in conversation.rejected]
-    said += [repr(message.tool_calls) for message in conversation.messages if message.tool_calls]
+def _content(row: Row) -> int:
+    messages, rejected = row.conversation.messages, row.conversation.rejected
+    said = row.said + [f"rejected\x1e{same(message.content)}" for message in rejected]
+    said += [repr(message.tool_calls) for message in messages if message.tool_calls]
     return _hash("\x1f".join(said))
 
 

@@ -20,7 +20,7 @@ thresholds = (
     ),
 )
 
-_FIRST = re.compile(r"\bAI\b|intelligence|language model|ChatGPT|OpenAI|Anthropic|knowledge cut")
+_SIGNS = ("AI", "ntelligence", "anguage model", "GPT", "nthropic", "laude", "emini", "Bard", "nowledge cut", "LaMA")
 _ITSELF = re.compile(
     r"\b(?:as|being|since I am|because I am|I am|I'm|I’m)\s+(?:just |only |merely )?an?\s+"
     r"(?:large |helpful |advanced )?(?:AI\b|artificial intelligence|language model)(?! (?:researcher|engineer|expert))"
@@ -42,7 +42,7 @@ def look(row: Row) -> Iterator[Hit]:
     if row.is_text:
         return
     for number, message in enumerate(row.conversation.messages):
-        if message.role != "assistant" or not _FIRST.search(message.content):
+        if message.role != "assistant" or not any(sign in message.content for sign in _SIGNS):
             continue
         found = _ITSELF.search(message.content)
         if found and not _ASKED.search(row.question):

@@ -34,7 +34,6 @@ _OPEN = re.compile(
 )
 _ITEM = re.compile(r"(?:^|[:;.!?]\s+)(?:\d{1,2}[.)]|[-*•])$")
 _ENDS = frozenset(".!?…。！？\"”’')]}`*_|>:;~")
-_MARK = re.compile(r"[.!?。！？]")
 
 
 def gather(rows: Rows) -> NDArray[np.uint8]:
@@ -70,9 +69,9 @@ def _end(row: Row) -> int:
     if "```" in answer[-4:] or not answer or line.lstrip()[:1] in "|#>{[<":
         return _WHOLE
     words = line.split()
-    prose = len(words) >= WORDS and _MARK.search(answer, 0, len(answer) - 1) is not None
+    prose = len(words) >= WORDS and any(mark in answer[:-1] for mark in ".!?。！？")
     if len(answer.split(None, WORDS)) > WORDS and (
-        _ITEM.search(line) or (len(words) > 3 and _OPEN.search(line.lower()))
+        _ITEM.search(line[-8:]) or (len(words) > 3 and _OPEN.search(line[-9:].lower()))
     ):
         return _CUT if last != ")" and not line.endswith(" a") else _WHOLE
     if last in _ENDS or not last.isascii():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,12 @@ thresholds = (
 )
 package = "ftfy"
 """What this check needs beside Luthier: `pip install 'luthier[check]'`."""
+
+
+# What UTF-8 looks like when it is read as cp1252, latin-1 or cp1251: ftfy is asked about such texts alone.
+_MAYBE = re.compile(
+    "[\u00c2-\u00f4\u0420\u0421][\u0080-\u00bf\u0152-\u0192\u02c6\u02dc\u0400-\u045f\u2013-\u203a\u20ac\u2116\u2122]"
+)
 
 
 def look(row: Row) -> Iterator[Hit]:
@@ -44,6 +51,8 @@ def repair(text: str) -> str:
 
 def _damage(content: str) -> tuple[str, str] | None:
     """The first word that is damaged, and what it was meant to be."""
+    if not _MAYBE.search(content):
+        return None
     from ftfy import badness, fix_encoding
 
     if not badness.is_bad(content):

@@ -30,7 +30,7 @@ thresholds = (
     Threshold(tolerated, "of the rows may look so", "a good answer may take up none of the question's words"),
 )  # fmt: skip
 
-_WORD = re.compile(r"[^\W\d_]{4,}")
+_WORD = re.compile(r"[a-z]{4,}")
 _OPEN_WORDS = """what when where which whose about does should could would there their have with from that this these
 those explain describe write give tell make name list please short find sentence text following example"""
 _OPEN = frozenset(_OPEN_WORDS.split())
@@ -61,13 +61,13 @@ def _kind(row: Row) -> int:
     answer = row.answer
     if len(answer) < 4 * ANSWER_WORDS or not answer.isascii() or "```" in answer:
         return _SHORT
-    words = _WORD.findall(answer.lower())
-    if len(words) < ANSWER_WORDS:
-        return _SHORT
     asked = {word[:STEM] for word in _WORD.findall(row.question.lower()) if word not in _OPEN}
     if len(asked) < QUESTION_WORDS:
         return _SHORT
-    return _STRANGE if asked.isdisjoint([word[:STEM] for word in words]) else _MEETS
+    told = answer.lower()
+    if any(stem in told for stem in asked):
+        return _MEETS
+    return _STRANGE if len(_WORD.findall(told)) >= ANSWER_WORDS else _SHORT
 
 
 def _rows(last: str) -> list[dict[str, Any]]:

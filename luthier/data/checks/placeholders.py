@@ -16,7 +16,7 @@ thresholds = (
     Threshold(0, "rows may hold one", "a placeholder is never meant, but in code and in talk about templates"),
 )
 
-_FIRST = re.compile(r"\{\{|no ?input|\[|your[ _]|TODO|insert|placeholder|lorem ipsum", re.IGNORECASE)
+_SIGNS = ("{{", "[", "<", "TODO", "orem ipsum")  # one of them is in every placeholder
 _PLACEHOLDER = re.compile(
     r"""(?P<braces>\{\{\s*[A-Za-z][\w .-]{0,40}\}\})
     |   (?P<input><\s*no[ _-]?input\s*>)
@@ -37,7 +37,7 @@ def look(row: Row) -> Iterator[Hit]:
     """Every placeholder, but `{{x}}`, `[your name]` and `TODO:` where the row is about code, letters or templates."""
     for number, message in enumerate(row.conversation.messages):
         content = message.content
-        if not _FIRST.search(content):
+        if not any(sign in content for sign in _SIGNS):
             continue
         for found in _PLACEHOLDER.finditer(content):
             kind = found.lastgroup or ""
