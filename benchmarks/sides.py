@@ -27,7 +27,7 @@ def train_luthier(tuned: Tuned, made: Sequence[Row], batch: int, tokens_a_pass: 
     import numpy as np
 
     from luthier.engine.forward import Engine
-    from luthier.engine.memory import available_bytes, why_checkpointing
+    from luthier.engine.memory import available_bytes, choose_passes
     from luthier.flow import Place, StepLog, Tokenized
     from luthier.settings.schema import Hyperparameters
     from luthier.training.loop import Plan, Training
@@ -47,8 +47,8 @@ def train_luthier(tuned: Tuned, made: Sequence[Row], batch: int, tokens_a_pass: 
     )
     engine = Engine(tuned)
     longest = max(len(row.tokens) for row in batch_rows)
-    why = why_checkpointing(engine, longest, batch, plan.tokens_a_pass, available_bytes(engine.device))
-    engine = replace(engine, checkpointing=why is not None)
+    passes, _ = choose_passes(engine, longest, batch, available_bytes(engine.device), plan.tokens_a_pass)
+    engine, plan = passes.put_on(engine), replace(plan, tokens_a_pass=passes.tokens)
     training = Training(engine, batch_rows, [], plan)
     watch = Watch(engine.device)
     logs = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -38,17 +38,19 @@ class Engine:
 
     `checkpointing` computes each layer again on the way back, instead of keeping what it computed. Without a way back
     `tokens_a_scoring_pass` go through the model at once, and `kept_bytes` are for the keys and values of answers that
-    grow. `limit` says which rows go through the model as a tree; the others go through it padded.
+    grow. `limit` says which rows go through the model as a tree; the others go through it padded. Where it is not known
+    yet, the model is asked.
     """
 
     tuned: Tuned
     checkpointing: bool = False
     tokens_a_scoring_pass: int = TOKENS_A_SCORING_PASS
     kept_bytes: int = KEPT_BYTES
+    known_limit: InitVar[Limit | None] = None
     limit: Limit = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "limit", limit_of(self))
+    def __post_init__(self, known_limit: Limit | None) -> None:
+        object.__setattr__(self, "limit", known_limit or limit_of(self))
 
     @property
     def device(self) -> torch.device:

@@ -1,45 +1,94 @@
-"""Whether a step of training fits the memory that is free, or layers must be computed again on the way back."""
+"""How much goes through the model at once: decided before a run from a memory budget, and kept in the run.
+
+So each step is laid out by the settings and the rows alone, and a resumed run makes the passes of an uninterrupted one,
+however much memory is free when it goes on.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from luthier.engine.step import backward
+from luthier.engine.forward import KEPT_BYTES, TOKENS_A_SCORING_PASS, Engine
+from luthier.engine.step import TOKENS_A_PASS, backward
 from luthier.flow import Place, Tokenized
-
-if TYPE_CHECKING:
-    from luthier.engine.forward import Engine
 
 SHARE = 0.8
 """Of the free memory, what a step may plan with: kernels and the optimizer take some for a moment."""
 STATE_BYTES = 12
 """A trained number's gradient and Adam's two averages, in float32."""
+FEW_TOKENS = 256
+"""Smaller passes cost more time than computing layers twice does."""
 
 
-def why_checkpointing(
-    engine: Engine, longest: int, batch_size: int, tokens_a_pass: int, available_bytes: int
-) -> str | None:
-    """Why layers had better be computed again on the way back: a step would not fit otherwise. None where it does, or
-    where that saves nothing (a prefix in a model that no tree serves).
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The size of what goes through the model at once.
+
+    A pass of training takes `tokens` distinct tokens, or one longer row; `checkpointing` computes layers again on the
+    way back. Without a way back (in scoring, in answering) `scoring_tokens` go through at once, and `kept_bytes` are
+    for the keys and values of answers that grow.
+    """
+
+    tokens: int = TOKENS_A_PASS
+    checkpointing: bool = False
+    scoring_tokens: int = TOKENS_A_SCORING_PASS
+    kept_bytes: int = KEPT_BYTES
+
+    def smaller(self, longest: int) -> Passes | None:
+        """The next smaller ones: first half as many tokens; then, since one row must go through as a whole (`longest`
+        tokens), layers computed twice; then half as many again. None where nothing smaller is left."""
+        if self.tokens > max(longest, 1 if self.checkpointing else FEW_TOKENS):
+            halves = (max(1, size // 2) for size in (self.tokens, self.scoring_tokens, self.kept_bytes))
+            tokens, scoring_tokens, kept_bytes = halves
+            return Passes(tokens, self.checkpointing, scoring_tokens, kept_bytes)
+        return None if self.checkpointing else replace(self, checkpointing=True)
+
+    def put_on(self, engine: Engine) -> Engine:
+        """The engine with these passes."""
+        own = (self.checkpointing, self.scoring_tokens, self.kept_bytes)
+        if own == (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes):
+            return engine
+        return Engine(engine.tuned, *own, known_limit=engine.limit)
+
+    def __str__(self) -> str:
+        twice = ", and layers are computed twice" if self.checkpointing else ""
+        return f"{self.tokens:,} tokens a pass{twice}"
+
+
+def choose_passes(
+    engine: Engine, longest: int, batch_size: int, free_bytes: int, tokens: int = TOKENS_A_PASS
+) -> tuple[Passes, str]:
+    """The largest passes, of at most `tokens`, with which a step fits the memory that is free; and why they are smaller
+    (empty where they are not). Where none fits, the smallest: whether those do is seen in the step.
 
     A step holds one pass and the trunk above it, which is no longer than the longest row.
     """
-    tokens = min(batch_size * longest, max(tokens_a_pass, longest) + longest)
+    planned = SHARE * free_bytes
+    # A batch of answers is there twice for a moment, when it goes on with those that have not ended.
+    first = passes = Passes(tokens, kept_bytes=min(KEPT_BYTES, int(planned / 4)))
     trained = sum(parameter.numel() for parameter in engine.tuned.trainable.values())
-    each = bytes_a_token(engine)
-    wanted = tokens * each + STATE_BYTES * trained
-    if wanted <= SHARE * available_bytes or bytes_a_token(replace(engine, checkpointing=True)) >= each:
-        return None
-    return (
-        f"layers are computed twice, to save memory: {tokens:,} tokens at once would take {wanted / 2**30:.1f} GiB "
-        f"of the {available_bytes / 2**30:.1f} GiB that are free"
+    each = {on: bytes_a_token(Engine(engine.tuned, on, known_limit=engine.limit)) for on in (False, True)}
+
+    def wanted(passes: Passes) -> tuple[int, int]:
+        tokens = min(batch_size * longest, max(passes.tokens, longest) + longest)
+        return tokens, tokens * each[passes.checkpointing] + STATE_BYTES * trained
+
+    while wanted(passes)[1] > planned and (smaller := passes.smaller(longest)):
+        if smaller.checkpointing and each[True] >= each[False]:  # a prefix in a model that no tree serves
+            break
+        passes = smaller
+    if passes == first:
+        return passes, ""
+    tokens, size = wanted(first)
+    why = (
+        f"{tokens:,} tokens at once would take {size / 2**30:.1f} GiB of the {free_bytes / 2**30:.1f} GiB that are free"
     )
+    return passes, f"{passes}, to save memory: {why}"
 
 
 def bytes_a_token(engine: Engine) -> int:

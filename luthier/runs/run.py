@@ -185,6 +185,15 @@ class Run:
     def read_environment(self) -> Any:
         return _read_json(self.folder / "environment.json")
 
+    def write_passes(self, passes: Mapping[str, Any]) -> None:
+        """passes.json: how much goes through the model at once, by the first step that it is for."""
+        whole.write_json(self.folder / "passes.json", {"version": VERSION} | dict(passes))
+
+    def read_passes(self) -> Any:
+        """passes.json; None for a run that has none."""
+        path = self.folder / "passes.json"
+        return _read_json(path) if path.exists() else None
+
     def seal(self) -> None:
         """Keep the hashes of the settings and the environment: from here on the run can be gone on with."""
         with whole.to_disk(self.folder):

@@ -10,8 +10,9 @@ import json
 import math
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,15 @@ import torch
 
 from luthier.engine import objectives
 from luthier.engine.forward import Engine, in_order
+from luthier.engine.loss import Computed
+from luthier.engine.memory import Passes
+from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
+from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import EvaluationLog, Progress, StepLog, Tokenized
+from luthier.flow import EvaluationLog, Note, Progress, StepLog, Tokenized
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
+from luthier.training.sick import Health, SickStep
 
 if TYPE_CHECKING:
     from luthier.settings.schema import Hyperparameters
@@ -34,6 +40,12 @@ KEPT = ("step", "seconds", "best", "best_step", "evaluated_step", "evaluations_w
 """What the state file holds of a `Training`."""
 TRAIN_SAMPLE = 32
 """Training rows whose loss is kept at each evaluation, beside the validation rows'."""
+NO_WAY_BACK = "does not require grad"
+"""What torch says of a loss that no trained weight has a part in."""
+NOTHING_TRAINED = "none of its tokens is trained on"
+LOWER_RATE = "look at these rows, or take a lower learning rate"
+OTHER_MODULES = "take weights that the model's own forward pass goes through"
+SMALLER = "end what else uses memory here, or take shorter rows, a smaller model or `tuning_method: qlora`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,8 @@ class Plan:
 
     `metric` is what the best checkpoint is chosen by: loss, perplexity or token_accuracy. `learning_rate` is the peak,
     `evaluate_every` and `save_every` count optimizer steps; the last step always evaluates and saves. `keep` is how
-    many checkpoints stay beside the best.
+    many checkpoints stay beside the best. `all_learn`: every trained weight must get a gradient, as an adapter's must;
+    a whole model may have parts that text does not reach.
     """
 
     hyperparameters: Hyperparameters
@@ -54,6 +67,7 @@ class Plan:
     seed: int
     tokens_a_pass: int = TOKENS_A_PASS
     objective: str = "supervised"
+    all_learn: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +79,20 @@ class Pause:
 
 
 class Training:
-    """A run in progress: the engine, the rows and the optimizer. `step` is the last finished step."""
+    """A run in progress: the engine, the rows and the optimizer. `step` is the last finished step.
+
+    `passes` holds, by the first step that they are for, how much goes through the model at once: at 0 what is decided
+    before the run, then an entry for each step at which memory ran out. It has to be kept in the run as a whole.
+    """
 
     def __init__(self, engine: Engine, rows: Sequence[Tokenized], validation: Sequence[Tokenized], plan: Plan) -> None:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
         self.engine, self.rows, self.validation, self.plan = engine, rows, validation, plan
+        own = (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes)
+        self.passes = {0: Passes(plan.tokens_a_pass, *own)}
+        self.health = Health()
         self.steps = count_steps(len(rows), settings.batch_size, settings.epochs, settings.max_steps)
         self.step = 0
         self.seconds = 0.0
@@ -86,16 +107,21 @@ class Training:
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self._make_room_for_optimizer()
         torch.manual_seed(plan.seed)
 
-    def run(self) -> Iterator[StepLog | EvaluationLog | Progress | Pause]:
-        """Yields a `StepLog` a step, an `EvaluationLog` (after `Progress`) where one is due, and then a `Pause`."""
+    def run(self) -> Iterator[StepLog | EvaluationLog | Progress | Note | Pause]:
+        """Yields a `StepLog` a step, an `EvaluationLog` (after `Progress`) where one is due, and then a `Pause`.
+
+        A `Note` comes before a step for which memory ran out, and after one that is skipped. Raises `SickStep`, after a
+        `Pause` with the state before it.
+        """
         while self.step < self.steps and not self.stopped_because:
             if self.evaluation_is_due:
                 yield from self._evaluate()
                 yield Pause(self.step, self.save_is_due or self.best_step == self.step)
                 continue
-            yield self._train_step()
+            yield from self._train_step()
             if self._out_of_time() and self.step < self.steps:
                 self.stopped_because = f"max_minutes: {self.plan.hyperparameters.max_minutes:g} are over"
             if not self.evaluation_is_due:
@@ -119,37 +145,38 @@ class Training:
         minutes = self.plan.hyperparameters.max_minutes
         return minutes is not None and self.seconds >= 60 * minutes
 
-    def _train_step(self) -> StepLog:
+    def _train_step(self) -> Iterator[StepLog | Note | Pause]:
         started = time.perf_counter()
-        settings = self.plan.hyperparameters
-        self.step += 1
-        chosen = rows_of_step(self.step, len(self.rows), settings.batch_size, self.plan.seed)
-        batch = [self.rows[index] for index in chosen]
+        settings, step = self.plan.hyperparameters, self.step + 1
+        batch = [self.rows[at] for at in rows_of_step(step, len(self.rows), settings.batch_size, self.plan.seed)]
         trained = sum(row.trained_tokens for row in batch)
-        rate = learning_rate(self.step, self.steps, self.plan.learning_rate, settings.warmup_ratio, settings.schedule)
+        rate = learning_rate(step, self.steps, self.plan.learning_rate, settings.warmup_ratio, settings.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.engine.tuned.model.train()
-        objective = objectives.load(self.plan.objective)
-        computed = objective.backward(self.engine, batch, trained, self.plan.tokens_a_pass)
-        loss = computed.loss
-        most = math.inf if settings.max_grad_norm is None else settings.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), most).item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.optimizer.zero_grad()
-            raise mistake(
-                f"the loss is {loss / trained:g} and the gradient's norm {norm:g} at step {self.step}",
-                ", ".join(str(row.place) for row in batch[:8]),
-                "lower the learning rate, or look at these rows; `luthier train --resume` goes on from the checkpoint",
-            )
-        self.optimizer.step()
+        before = self._random_states(), replace(self.health)
+        computed, norm = Computed(math.nan, 0), math.nan
+        if trained:
+            computed, norm = yield from self._gradients(step, batch, trained)
+            computed = replace(computed, loss=computed.loss / trained)
+        sick = self._why_stop(step, computed, norm) if trained else None
+        skipped = sick.message if sick else self.health.why_skip(computed.loss, norm) if trained else NOTHING_TRAINED
+        if not skipped:
+            self.health.take(computed.loss, norm)
+            self.optimizer.step()
+        elif sick is None and self.health.skip(computed.loss):
+            sick = SickStep(f"{skipped}; a third step in a row would be skipped", "", LOWER_RATE)
+        if step == 1 and not skipped and (idle := self._without_gradient()):
+            yield Note("warning", f"{len(idle):,} trained weights get no gradient from these rows, {idle[0]} first")
         self.optimizer.zero_grad()
+        rows = ", ".join(str(row.place) for row in batch)
         seconds = time.perf_counter() - started
-        self.seconds += seconds
-        return StepLog(
-            step=self.step,
-            epoch=self.step / math.ceil(len(self.rows) / settings.batch_size),
-            train_loss=loss / trained,
+        if sick is None:
+            self.step = step
+            self.seconds += seconds
+        yield StepLog(
+            step=step,
+            epoch=step / math.ceil(len(self.rows) / settings.batch_size),
+            train_loss=computed.loss,
             learning_rate=rate,
             grad_norm=norm,
             trained_tokens=trained,
@@ -157,15 +184,108 @@ class Training:
             computed_tokens=computed.tokens,
             seconds=seconds,
             memory_bytes=peak_memory_bytes(),
+            relaid=self._passes_of(step) != self._passes_of(step - 1),
+            skipped=f"{skipped}; its rows: {rows}" if skipped else "",
         )
+        if sick is not None:
+            yield from self._stop_before(before)
+            raise SickStep(f"step {step} is not taken: {sick.message}", rows, sick.remedy)
+        if skipped:
+            yield Note("warning", f"step {step} is skipped: {skipped}; its rows: {rows}")
+
+    def _gradients(
+        self, step: int, batch: Sequence[Tokenized], trained: int
+    ) -> Generator[Note | Pause, None, tuple[Computed, float]]:
+        """What the step came to, with the gradients in place and clipped, and their norm; in smaller passes where
+        memory runs out, from the same random state."""
+        before = self._random_states(), replace(self.health)
+        first = self._passes_of(step)
+        while (found := self._tried(step, batch, trained)) is None:
+            self.optimizer.zero_grad()
+            let_go()
+            self._set_random_states(before[0])
+            smaller = self._passes_of(step).smaller(max(len(row.tokens) for row in batch))
+            if smaller is None:
+                yield from self._stop_before(before)
+                rows = ", ".join(str(row.place) for row in batch)
+                raise SickStep(f"step {step} does not fit into memory in the smallest passes", rows, SMALLER)
+            self.passes[step] = smaller
+        if self._passes_of(step) != first:
+            yield Note("warning", f"memory ran out at step {step}: from here on {self._passes_of(step)}")
+        return found
+
+    def _tried(self, step: int, batch: Sequence[Tokenized], trained: int) -> tuple[Computed, float] | None:
+        """The same in the step's passes; None where memory runs out."""
+        passes = self._passes_of(step)
+        try:
+            self.engine = passes.put_on(self.engine)
+            self.engine.tuned.model.train()
+            computed = objectives.load(self.plan.objective).backward(self.engine, batch, trained, passes.tokens)
+        except Exception as error:
+            if ran_out(error):
+                return None
+            if step == 1 and NO_WAY_BACK in str(error):  # no trained weight has anything to do with the loss
+                return Computed(math.nan, 0), math.nan
+            raise
+        most = self.plan.hyperparameters.max_grad_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), math.inf if most is None else most)
+        return computed, norm.item()
+
+    def _why_stop(self, step: int, computed: Computed, norm: float) -> SickStep | None:
+        """Why the run cannot go on over this step, with its gradients in place."""
+        idle = self._without_gradient() if step == 1 else []
+        if idle and (self.plan.all_learn or len(idle) == len(self.engine.tuned.trainable)):
+            count = f"{len(idle):,} of {len(self.engine.tuned.trainable):,}"
+            return SickStep(f"{count} trained weights get no gradient, {idle[0]} first", "", OTHER_MODULES)
+        if not (math.isfinite(computed.loss) and math.isfinite(norm)):
+            return SickStep(f"its loss is {computed.loss:g} and its gradient's norm {norm:g}", "", LOWER_RATE)
+        return None
+
+    def _without_gradient(self) -> list[str]:
+        return [name for name, parameter in self.engine.tuned.trainable.items() if parameter.grad is None]
+
+    def _stop_before(self, before: tuple[Mapping[str, torch.Tensor], Health]) -> Iterator[Pause]:
+        """Between the last step and one that is not taken: a checkpoint of this is what it would start from again."""
+        random_states, self.health = before
+        self._set_random_states(random_states)
+        self.optimizer.zero_grad()
+        yield Pause(self.step, True)
+
+    def _passes_of(self, step: int) -> Passes:
+        return self.passes[max(first for first in self.passes if first <= step)]
+
+    def _make_room_for_optimizer(self) -> None:
+        """The optimizer's state as it makes it by itself in the first step: so what fits there fits ever after."""
+        for parameter in self.engine.tuned.trainable.values():
+            self.optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            }
+
+    def _random_states(self) -> Mapping[str, torch.Tensor]:
+        """Of each generator that dropout draws from."""
+        states = {"random_state": torch.get_rng_state()}
+        if self.engine.device.type == "cuda":
+            states["device_random_state"] = torch.cuda.get_rng_state(self.engine.device)
+        return states
+
+    def _set_random_states(self, states: Mapping[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["random_state"])
+        if self.engine.device.type == "cuda" and "device_random_state" in states:
+            torch.cuda.set_rng_state(states["device_random_state"], self.engine.device)
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
         chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.rows))[:TRAIN_SAMPLE]
-        sample = [self.rows[int(index)] for index in sorted(chosen)]
-        every = [*self.validation, *sample]
-        scores = yield from in_order(self.engine.scores(every), "validating", len(every))
-        held_back = scores[: len(self.validation)]
+        sample = Chosen(self.rows, sorted(chosen.tolist()))
+        self.engine = self._passes_of(self.step).put_on(self.engine)
+        count = len(self.validation)
+        found = chain(
+            self.engine.scores(self.validation), ((count + at, score) for at, score in self.engine.scores(sample))
+        )
+        scores = yield from in_order(found, "validating", count + len(sample))
+        held_back = scores[:count]
         tokens = sum(score.tokens for score in held_back)
         loss = sum(score.loss for score in held_back) / tokens
         values = {
@@ -201,14 +321,15 @@ class Training:
         def write_optimizer(path: Path) -> None:
             from safetensors.torch import save_file
 
-            tensors = {"random_state": torch.get_rng_state()}
+            tensors = dict(self._random_states())
             for name, parameter in self.engine.tuned.trainable.items():
                 for key, value in self.optimizer.state[parameter].items():
                     tensors[f"{name}:{key}"] = value.detach().cpu().contiguous()
             save_file(tensors, path)
 
         def write_state(path: Path) -> None:
-            path.write_text(json.dumps({name: getattr(self, name) for name in KEPT}) + "\n", encoding="utf-8")
+            state = {name: getattr(self, name) for name in KEPT} | {"health": asdict(self.health)}
+            path.write_text(json.dumps(state) + "\n", encoding="utf-8")
 
         return {OPTIMIZER_FILE: write_optimizer, STATE_FILE: write_state}
 
@@ -217,13 +338,13 @@ class Training:
         from safetensors.torch import load_file
 
         tensors = load_file(folder / OPTIMIZER_FILE)
-        torch.set_rng_state(tensors["random_state"])
+        self._set_random_states(tensors)
         for name, parameter in self.engine.tuned.trainable.items():
             own = {key.removeprefix(f"{name}:"): value for key, value in tensors.items() if key.startswith(f"{name}:")}
-            self.optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
-            }
-        for name, value in json.loads((folder / STATE_FILE).read_text(encoding="utf-8")).items():
+            self.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in own.items()}
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+        self.health = Health(**state.pop("health", {}))
+        for name, value in state.items():
             setattr(self, name, value)
 
 

@@ -6,7 +6,8 @@ import shutil
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def train(
         if files or data or overrides or name:
             raise mistake("a run goes on with its own settings", "--resume", f"luthier train --resume {resume}")
         run = Run.find(resume, root, to_mend=True)
-        ready = yield from _get_ready(_settings_of(run))
+        ready = yield from _get_ready(_settings_of(run), run.read_passes())
     else:
         named = [f"name={name}"] if name else []
         ready = yield from _get_ready(run_file.read(files, data, [*overrides, *named]))
@@ -116,14 +117,15 @@ def _settings_of(run: Run) -> Loaded:
     return loaded
 
 
-def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
+def _get_ready(loaded: Loaded, kept: Any = None) -> Generator[Event, None, _Ready]:
     """Finds the model, prepares the rows, resolves every `auto` on the way and puts the method on the model.
 
-    Nothing is written yet, so that what the user must mend leaves nothing behind.
+    Nothing is written yet, so that what the user must mend leaves nothing behind. `kept` are the passes of a run that
+    goes on.
     """
     require_rows(loaded.settings)
     from luthier.engine.forward import Engine
-    from luthier.engine.memory import available_bytes, why_checkpointing
+    from luthier.engine.memory import Passes, available_bytes, choose_passes
     from luthier.training.loop import Training
     from luthier.workflow.loaded_model import find, open_base
 
@@ -142,12 +144,15 @@ def _get_ready(loaded: Loaded) -> Generator[Event, None, _Ready]:
     engine = Engine(tuned)
     for text in engine.notes(prepared.longest):
         yield Note("warning", text)
-    plan, batch_size = _plan(settings), settings.training_config.hyperparameters.batch_size
-    free = available_bytes(engine.device)
-    if why := why_checkpointing(engine, prepared.longest, batch_size, plan.tokens_a_pass, free):
-        engine = replace(engine, checkpointing=True)
-        yield Note("setting", why)
-    training = Training(engine, prepared.train, prepared.validation, plan)
+    batch_size = settings.training_config.hyperparameters.batch_size
+    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method))
+    if kept is None:
+        free = available_bytes(engine.device)
+        training.passes[0], why = choose_passes(engine, prepared.longest, batch_size, free, training.passes[0].tokens)
+        if why:
+            yield Note("setting", why)
+    else:
+        training.passes = {entry.pop("from_step"): Passes(**entry) for entry in kept["passes"]}
     return _Ready(loaded, prepared, base, method, tuned, training)
 
 
@@ -206,7 +211,7 @@ def _training_resolved(loaded: Loaded, method: Any, model: Any, rows: int) -> Lo
     return loaded
 
 
-def _plan(settings: Settings) -> Plan:
+def _plan(settings: Settings, method: Any) -> Plan:
     from luthier.training.loop import Plan
 
     training = settings.training_config
@@ -223,6 +228,7 @@ def _plan(settings: Settings) -> Plan:
         metric=evaluation.metric,
         seed=settings.seed,
         objective=settings.objective,
+        all_learn=not method.TRAINS_THE_BASE,
     )
 
 
@@ -240,11 +246,16 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run.write_rows(ready.prepared.account.to_data())
         run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
         run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
+        _write_passes(run, ready.training)
         run.seal()
     except BaseException:
         run.discard()
         raise
     return run, ready
+
+
+def _write_passes(run: Run, training: Training) -> None:
+    run.write_passes({"passes": [{"from_step": step, **asdict(one)} for step, one in training.passes.items()]})
 
 
 def _settings_said(ready: _Ready) -> Generator[Event, None, None]:
@@ -280,12 +291,24 @@ def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
 
 def _work(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
     """Trains to the end; where that is not reached, the run's state says why."""
+    from luthier.training.sick import SickStep
+
     try:
         yield from _logged(run, ready, signal)
+    except SickStep as sick:
+        run.update(state="failed", last_step=ready.training.step)
+        again = f"a new run with the same settings but for one: {_same_again(run, ready)}"
+        raise mistake(sick.message, sick.rows, f"{sick.remedy}; {again}") from sick
     except BaseException as error:
         with suppress(UserError):  # a full disk cannot take this either
             run.update(state="stopped" if isinstance(error, Stopped) else "failed", last_step=ready.training.step)
         raise
+
+
+def _same_again(run: Run, ready: _Ready) -> str:
+    """What to type for the run once more, at a third of its learning rate."""
+    rate = f"training_config.hyperparameters.learning_rate={ready.training.plan.learning_rate / 3:.2g}"
+    return f"luthier train {run.settings_path} --name {run.name}-2 --set {rate}"
 
 
 def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
@@ -296,6 +319,8 @@ def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, N
     yield Progress("training", training.step, training.steps)
     with curves(run.tensorboard, training.step) as show:
         for entry in training.run():
+            if isinstance(entry, StepLog) and entry.relaid:
+                _write_passes(run, training)
             if isinstance(entry, StepLog | EvaluationLog):
                 run.append(entry)
                 show(entry)
@@ -335,8 +360,8 @@ def _result(run: Run, training: Training) -> Trained:
         run=run.name,
         folder=run.folder,
         steps=training.step,
-        trained_tokens=sum(entry.trained_tokens for entry in steps),
+        trained_tokens=sum(entry.trained_tokens for entry in steps if not entry.skipped),
         seconds=training.seconds,
-        train_loss=steps[-1].train_loss,
+        train_loss=next((entry.train_loss for entry in reversed(steps) if not entry.skipped), nan),
         validation_loss=best.validation_loss if best else None,
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from luthier.engine.forward import Engine
-from luthier.engine.memory import available_bytes, bytes_a_token, why_checkpointing
+from luthier.engine.memory import Passes, available_bytes, bytes_a_token, choose_passes
 from luthier.engine.step import backward
 from luthier.flow import Tuned
 from luthier.methods import lora
@@ -77,20 +77,51 @@ def test_checkpointing_keeps_the_layers_inputs_alone(case: str) -> None:
     assert all(parameter.grad is None for parameter in tuned.model.parameters())
 
 
-def test_a_step_that_does_not_fit_says_so() -> None:
+def test_a_step_that_does_not_fit_goes_in_smaller_passes_then_computes_layers_twice_and_says_so() -> None:
     engine = Engine(full(0))
-    each = bytes_a_token(engine)
+    each, checkpointed = bytes_a_token(engine), bytes_a_token(Engine(full(0), checkpointing=True))
     state = 12 * sum(parameter.numel() for parameter in engine.tuned.trainable.values())
-    enough = int((2 * 100 * each + state) / 0.8) + 1
-    assert why_checkpointing(engine, 100, 2, 1024, enough) is None
-    reason = why_checkpointing(engine, 100, 2, 1024, enough - 2)
-    assert reason is not None
-    assert reason.startswith("layers are computed twice, to save memory: 200 tokens at once would take 0.0 GiB of the")
-    assert why_checkpointing(engine, 100, 20, 1024, 0).split(": ")[1].startswith("1,124 tokens")  # type: ignore[union-attr]
+
+    def enough(tokens: int, each: int) -> int:
+        return int((tokens * each + state) / 0.8) + 1
+
+    def chosen(batch_size: int, free: int) -> tuple[int, bool]:
+        passes, why = choose_passes(engine, 100, batch_size, free)
+        assert bool(why) == ((passes.tokens, passes.checkpointing) != (1024, False))
+        return passes.tokens, passes.checkpointing
+
+    assert chosen(2, enough(200, each)) == (1024, False)
+    assert chosen(20, enough(1124, each)) == (1024, False)
+    assert chosen(20, enough(1124, each) - 2) == (512, False)
+    assert chosen(20, enough(356, each)) == (256, False)
+    assert chosen(20, enough(356, each) - 2) == (256, True)
+    assert chosen(20, enough(356, checkpointed) - 2) == (128, True)
+    assert chosen(20, 0) == (64, True)  # a row of 100 tokens goes through as a whole, so less would change nothing
+    _, why = choose_passes(engine, 100, 20, 0)
+    assert why.startswith("64 tokens a pass, and layers are computed twice, to save memory: 1,124 tokens at once would")
+
+
+def test_passes_halve_together_and_end_with_the_longest_row() -> None:
+    found, passes = [], Passes(1024, False, 4096, 2**20).smaller(100)
+    while passes:
+        found.append((passes.tokens, passes.checkpointing, passes.scoring_tokens, passes.kept_bytes))
+        passes = passes.smaller(100)
+    assert found == [
+        (512, False, 2048, 2**19),
+        (256, False, 1024, 2**18),
+        (256, True, 1024, 2**18),
+        (128, True, 512, 2**17),
+        (64, True, 256, 2**16),
+    ]
+
+
+def test_answers_get_a_quarter_of_the_memory_at_most() -> None:
+    assert choose_passes(Engine(full(0)), 100, 20, 2**36)[0].kept_bytes == 2**29
+    assert choose_passes(Engine(full(0)), 100, 20, 2**26)[0].kept_bytes == int(0.8 * 2**26 / 4)
 
 
 def test_what_checkpointing_does_not_help_is_not_checkpointed() -> None:
-    assert why_checkpointing(Engine(on_a_root("prefix", "gemma2")), 100, 20, 1024, 0) is None
+    assert not choose_passes(Engine(on_a_root("prefix", "gemma2")), 100, 20, 0)[0].checkpointing
 
 
 def test_free_memory_is_some_and_no_more_than_the_machine_has() -> None:
