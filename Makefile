@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-generate lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -66,6 +66,9 @@ COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-
 
 bench-prepare: setup-bench ## preparation of rows beside TRL: speed and memory (about 20 minutes)
 	$(RUN) -m benchmarks.prepare $(ARGS)
+
+bench-generate: setup-bench ## answers on the CPU beside transformers' own generation (1 to 2 hours; goes on where it was stopped)
+	$(RUN) -m benchmarks.generate $(ARGS)
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml

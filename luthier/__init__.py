@@ -85,12 +85,15 @@ def evaluate(
     return result_of(evaluate(run, data=data, own_metrics=own_metrics, schema=schema, root=root), listen)
 
 
-def generate(run: str, *, data: str, out: str, root: Path = _RUNS, listen: Listen | None = None) -> Generated:
-    """Writes a run's answers to the rows of `data` into `out`, one JSON line a row."""
+def generate(
+    run: str, *, data: str, out: str, most_tokens: int = 512, root: Path = _RUNS, listen: Listen | None = None
+) -> Generated:
+    """Writes a run's answers to the rows of `data` into `out`, one JSON line a row; what an earlier start had answered
+    is not asked again."""
     from luthier.flow import result_of
     from luthier.workflow.generate import generate
 
-    return result_of(generate(run, data=data, out=out, root=root), listen)
+    return result_of(generate(run, data=data, out=out, most_tokens=most_tokens, root=root), listen)
 
 
 def check(

@@ -3,6 +3,10 @@
 The questions go through the model as a tree, so a shared beginning is computed once; then each answer grows by one
 token a pass. Questions that no tree serves are answered one by one.
 
+How many rows a product has changes its rounding. So that an answer is the same whatever stands in the batch with it, a
+choice between two tokens that are nearly as likely is made anew by the question and its answer so far, alone. That
+holds for float32; in bfloat16 rounding is too coarse to tell which choices are close.
+
 Sizes: R questions in a batch, T tokens of the longest with its answer, K key heads, D head width.
 """
 
@@ -11,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -24,7 +28,10 @@ from luthier.engine.forward import Engine, Walked
 from luthier.engine.out_of_memory import in_smaller_passes
 from luthier.engine.padded import grow_padded
 from luthier.engine.tree import Chosen, Tree, in_groups
-from luthier.flow import Answer, Question, Tokenized
+from luthier.flow import Answer, Place, Question, Tokenized
+
+CLOSE: Final = 2e-3
+"""Two logits nearer than this in float32 are a close choice: many times what batches of another size change."""
 
 
 @dataclass(slots=True)
@@ -124,7 +131,7 @@ def _tokens(
     for walked in engine.walk(tree, tokens_a_pass, keeps_all=True):
         kept_bytes = engine.kept_bytes * tokens_a_pass // engine.tokens_a_scoring_pass
         for batch in _in_memory(engine, tree, walked.rows, limit, kept_bytes):
-            for at, token in _steps(engine, tree, walked, batch, stops, limit):
+            for at, token in _steps(engine, tree, walked, batch, asked, stops, limit):
                 yield near[at], token
 
 
@@ -147,28 +154,35 @@ def _in_memory(engine: Engine, tree: Tree, rows: list[int], limit: int, kept_byt
 
 
 def _steps(
-    engine: Engine, tree: Tree, walked: Walked, batch: list[int], stops: frozenset[int], limit: int
+    engine: Engine,
+    tree: Tree,
+    walked: Walked,
+    batch: list[int],
+    asked: Sequence[Question],
+    stops: frozenset[int],
+    limit: int,
 ) -> Iterator[tuple[int, int]]:
     """One token after another for each question of a batch, by index, until its stop or the limit."""
     device = engine.device
     ways = [np.searchsorted(walked.seen, tree.paths[index]) for index in batch]
     ends = torch.tensor([way[-1] - len(walked.part.given) for way in ways], device=device)
-    chosen = _most_likely(engine, walked.states.index_select(0, ends))
+    states = walked.states.index_select(0, ends)
     growing = Growing(_spread(walked.kept, ways, limit), torch.tensor([len(way) for way in ways], device=device))
-    left = list(batch)
+    left, said = list(batch), {index: list(asked[index].tokens) for index in batch}
     for number in range(1, limit + 1):
-        tokens = chosen.tolist()
+        tokens = _most_likely(engine, states, [said[index] for index in left])
+        for index, token in zip(left, tokens, strict=True):
+            said[index].append(token)
         yield from zip(left, tokens, strict=True)
         goes_on = [at for at, token in enumerate(tokens) if token not in stops]
         if number == limit or not goes_on:
             return
         if len(goes_on) < len(left):
-            kept_rows = torch.tensor(goes_on, device=device)
-            growing.keep(kept_rows)
-            chosen, left = chosen[kept_rows], [left[at] for at in goes_on]
+            growing.keep(torch.tensor(goes_on, device=device))
+            tokens, left = [tokens[at] for at in goes_on], [left[at] for at in goes_on]
+        chosen = torch.tensor(tokens, device=device)
         states = engine.hidden(chosen[:, None], growing.lengths[:, None], growing)[:, 0]
         growing.lengths = growing.lengths + 1
-        chosen = _most_likely(engine, states)
 
 
 def _spread(kept: Mapping[int, KeyAndValue], ways: Sequence[NDArray[np.int64]], limit: int) -> dict[int, KeyAndValue]:
@@ -182,7 +196,20 @@ def _spread(kept: Mapping[int, KeyAndValue], ways: Sequence[NDArray[np.int64]], 
     return {layer: (spread(key), spread(value)) for layer, (key, value) in kept.items()}
 
 
-def _most_likely(engine: Engine, states: Tensor) -> Tensor:
-    """The most likely next token after each state (R, C) -> (R)."""
-    head = engine.head
-    return torch.cat([head.logits(part).argmax(-1) for part in states.split(head.piece)])
+def _most_likely(engine: Engine, states: Tensor, said: Sequence[Sequence[int]]) -> list[int]:
+    """The most likely next token after each state (R, C). `said` holds all tokens up to there, for close choices."""
+    head, tokens = engine.head, list[int]()
+    for part in states.split(head.piece):
+        best = head.logits(part).topk(2)
+        chosen = best.indices[:, 0].tolist()
+        if states.dtype == torch.float32:
+            for at in (best.values[:, 0] - best.values[:, 1] < CLOSE).nonzero()[:, 0].tolist():
+                chosen[at] = _alone(engine, said[len(tokens) + at])
+        tokens += chosen
+    return tokens
+
+
+def _alone(engine: Engine, said: Sequence[int]) -> int:
+    """The most likely token after these, by a pass of their own: it depends on nothing else."""
+    row = Tokenized(np.array(said, dtype=np.int32), _last(len(said)), Place("", 0))
+    return int(engine.logits(row, 1).argmax())

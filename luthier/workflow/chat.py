@@ -31,6 +31,10 @@ class Chat:
     template: Template
     stops: tuple[int, ...]
 
+    def why_padded(self) -> str | None:
+        """Why the model reads questions its own way and not as a tree; None where it does not."""
+        return self.engine.why_padded(LIMIT)
+
     def ask(self, messages: Sequence[Message], limit: int = LIMIT) -> str:
         """The whole answer to a conversation that ends in a user's message."""
         return "".join(self.stream(messages, limit))

@@ -135,12 +135,11 @@ def test_chat_refuses_what_cannot_be_before_a_model_is_loaded(
     assert "no-such-run: " not in done.out + done.err
 
 
-def test_generate_writes_a_line_a_row(
-    trained: Any, project: Path, luthier_command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("luthier.workflow.generate.LIMIT", 4)
-    done = luthier_command("generate", "tickets", "--data", "rows.jsonl", "--out", "answers.jsonl", "--json")
-    assert (done.code, done.json) == (0, {"version": 1, "rows": 12, "out": "answers.jsonl"})
+def test_generate_writes_a_line_a_row(trained: Any, project: Path, luthier_command: Command) -> None:
+    words = ("--data", "rows.jsonl", "--out", "answers.jsonl", "--max-tokens", "4", "--json")
+    done = luthier_command("generate", "tickets", *words)
+    kept = "runs/tickets/answers/generated-answers.jsonl"
+    assert (done.code, done.json) == (0, {"version": 1, "rows": 12, "out": "answers.jsonl", "asked": 12, "kept": kept})
     assert len((project / "answers.jsonl").read_text(encoding="utf-8").splitlines()) == 12
 
 

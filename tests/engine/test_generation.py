@@ -52,6 +52,24 @@ def test_answers_are_transformers_own_whatever_the_batch() -> None:
             assert found[index].stopped == stopped
 
 
+def test_a_choice_that_rounding_decides_falls_alike_in_every_batch() -> None:
+    model: Any = small_llama(3, vocab_size=64)
+    head = model.lm_head.weight
+    with torch.no_grad():  # every token has a twin whose logit differs by less than rounding does
+        head[1::2] = head[::2] * (1 + 1e-7 * torch.randn(32, 1, generator=torch.Generator().manual_seed(0)))
+    engine = Engine(Tuned(model.eval(), None, {}))
+    asked = questions()
+
+    def said(together: list[Question], size: int) -> list[str]:
+        found = dict(answers(engine, together, lambda tokens: repr(list(tokens)), [], 8, tokens_a_pass=size))
+        return [found[index].text for index in range(len(together))]
+
+    alone = [said([question], 1024)[0] for question in asked]
+    assert said(asked, 1024) == alone
+    assert said(asked * 3, 1024) == alone * 3
+    assert said(asked[::-1], 40) == alone[::-1]
+
+
 def test_a_stop_ends_an_answer_and_is_not_part_of_it() -> None:
     model = small_llama(3)
     engine = Engine(Tuned(model.eval(), None, {}))

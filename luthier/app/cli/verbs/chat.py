@@ -41,6 +41,8 @@ def chat(
 
         listen(Note("file", f"loading {run}"))
         opened = open_chat(run)
+        if why := opened.why_padded():
+            listen(Note("warning", why))
         beginning = [Message("system", system)] if system else []
         if prompt is None:
             return Outcome({}, lambda console: _talk(opened, beginning, console))

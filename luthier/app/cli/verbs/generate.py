@@ -18,9 +18,15 @@ def generate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
     data: Annotated[str, typer.Option(metavar="F", help="The rows to answer.")],
     out: Annotated[str, typer.Option(metavar="G", help="The file to write: one JSON line a row.")],
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="The most tokens of an answer; the model may stop before.")
+    ] = 512,
     json: JsonOption = False,
 ) -> Job:
     """Answer every row of a file with a run.
+
+    The likeliest token each time, so the same rows get the same answers. Stopped half-way, type the same
+    again: it goes on, and no row is asked twice.
 
     \b
         luthier generate runs/rows-lora-1 --data questions.jsonl --out answers.jsonl
@@ -32,7 +38,7 @@ def generate(
         from luthier.report.numbers import count
         from luthier.workflow.generate import generate
 
-        made = result_of(generate(run, data=data, out=out), listen)
+        made = result_of(generate(run, data=data, out=out, most_tokens=max_tokens), listen)
         text = f"{count(made.rows, 'answer')} in {one_line(made.out)}"
         return Outcome(asdict(made), lambda console: console.print(text, soft_wrap=True))
 
