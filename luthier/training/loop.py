@@ -20,14 +20,15 @@ import numpy as np
 import torch
 
 from luthier.engine import objectives
-from luthier.engine.forward import Engine, in_order
+from luthier.engine.forward import Engine
 from luthier.engine.loss import Computed
 from luthier.engine.memory import Passes
 from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
 from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import EvaluationLog, Note, Progress, StepLog, Tokenized
+from luthier.flow import EvaluationLog, Note, Progress, RowScore, StepLog, Tokenized
+from luthier.training.distribution import World
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
 from luthier.training.sick import Health, SickStep
 
@@ -85,11 +86,19 @@ class Training:
     before the run, then an entry for each step at which memory ran out. It has to be kept in the run as a whole.
     """
 
-    def __init__(self, engine: Engine, rows: Sequence[Tokenized], validation: Sequence[Tokenized], plan: Plan) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rows: Sequence[Tokenized],
+        validation: Sequence[Tokenized],
+        plan: Plan,
+        world: World | None = None,
+    ) -> None:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
         self.engine, self.rows, self.validation, self.plan = engine, rows, validation, plan
+        self.world = world or World()
         own = (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes)
         self.passes = {0: Passes(plan.tokens_a_pass, *own)}
         self.health = Health()
@@ -108,7 +117,7 @@ class Training:
             fused=True,
         )
         self._make_room_for_optimizer()
-        torch.manual_seed(plan.seed)
+        torch.manual_seed(plan.seed + self.world.rank)  # so that no two processes draw the same dropout
 
     def run(self) -> Iterator[StepLog | EvaluationLog | Progress | Note | Pause]:
         """Yields a `StepLog` a step, an `EvaluationLog` (after `Progress`) where one is due, and then a `Pause`.
@@ -143,7 +152,7 @@ class Training:
 
     def _out_of_time(self) -> bool:
         minutes = self.plan.hyperparameters.max_minutes
-        return minutes is not None and self.seconds >= 60 * minutes
+        return minutes is not None and self.world.first(self.seconds >= 60 * minutes)
 
     def _train_step(self) -> Iterator[StepLog | Note | Pause]:
         started = time.perf_counter()
@@ -217,19 +226,28 @@ class Training:
     def _tried(self, step: int, batch: Sequence[Tokenized], trained: int) -> tuple[Computed, float] | None:
         """The same in the step's passes; None where memory runs out."""
         passes = self._passes_of(step)
+        own = [batch[index] for index in self.world.share(batch)]
+        computed: Computed | None = Computed(0.0, 0)
         try:
             self.engine = passes.put_on(self.engine)
             self.engine.tuned.model.train()
-            computed = objectives.load(self.plan.objective).backward(self.engine, batch, trained, passes.tokens)
+            if own:
+                computed = objectives.load(self.plan.objective).backward(self.engine, own, trained, passes.tokens)
         except Exception as error:
             if ran_out(error):
-                return None
-            if step == 1 and NO_WAY_BACK in str(error):  # no trained weight has anything to do with the loss
-                return Computed(math.nan, 0), math.nan
-            raise
+                computed = None
+            elif step == 1 and NO_WAY_BACK in str(error):  # no trained weight has anything to do with the loss
+                computed = Computed(math.nan, 0)
+            else:
+                raise
+        some = computed or Computed(math.nan, 0)
+        loss, tokens, without_room = self.world.sums(some.loss, some.tokens, computed is None)
+        if without_room:
+            return None
+        self.world.add_up(self.engine.tuned.trainable.values())
         most = self.plan.hyperparameters.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), math.inf if most is None else most)
-        return computed, norm.item()
+        return Computed(loss, int(tokens)), norm.item()
 
     def _why_stop(self, step: int, computed: Computed, norm: float) -> SickStep | None:
         """Why the run cannot go on over this step, with its gradients in place."""
@@ -281,10 +299,7 @@ class Training:
         sample = Chosen(self.rows, sorted(chosen.tolist()))
         self.engine = self._passes_of(self.step).put_on(self.engine)
         count = len(self.validation)
-        found = chain(
-            self.engine.scores(self.validation), ((count + at, score) for at, score in self.engine.scores(sample))
-        )
-        scores = yield from in_order(found, "validating", count + len(sample))
+        scores = yield from self._scored(self.validation, sample)
         held_back = scores[:count]
         tokens = sum(score.tokens for score in held_back)
         loss = sum(score.loss for score in held_back) / tokens
@@ -315,13 +330,32 @@ class Training:
             train_losses=pairs[len(held_back) :],
         )
 
+    def _scored(self, *several: Sequence[Tokenized]) -> Generator[Progress, None, list[RowScore]]:
+        """The scores of the rows of several sequences, in order; each process goes through a share of them."""
+        total, before = sum(len(rows) for rows in several), 0
+        found: dict[int, RowScore] = {}
+        for rows in several:
+            own = range(self.world.rank, len(rows), self.world.size)
+            for at, score in self.engine.scores(Chosen(rows, own)):
+                found[before + own[at]] = score
+                yield Progress("validating", min(total, len(found) * self.world.size), total)
+            before += len(rows)
+        every = dict(chain.from_iterable(one.items() for one in self.world.gathered(found)))
+        return [every[index] for index in range(total)]
+
     def files(self) -> Mapping[str, Callable[[Path], None]]:
-        """The state of the run beside the weights: each file's name with what writes it."""
+        """The state of the run beside the weights: each file's name with what writes it.
+
+        Where several processes train, all of them have to ask for it at the same step.
+        """
+        random_states = self.world.gathered(self._random_states())
 
         def write_optimizer(path: Path) -> None:
             from safetensors.torch import save_file
 
-            tensors = dict(self._random_states())
+            tensors = {
+                _of(rank, name): one for rank, states in enumerate(random_states) for name, one in states.items()
+            }
             for name, parameter in self.engine.tuned.trainable.items():
                 for key, value in self.optimizer.state[parameter].items():
                     tensors[f"{name}:{key}"] = value.detach().cpu().contiguous()
@@ -338,7 +372,9 @@ class Training:
         from safetensors.torch import load_file
 
         tensors = load_file(folder / OPTIMIZER_FILE)
-        self._set_random_states(tensors)
+        self.world.check(sum(name.partition("@")[0] == "random_state" for name in tensors), str(folder))
+        names = {name: _of(self.world.rank, name) for name in self._random_states()}
+        self._set_random_states({name: tensors[saved] for name, saved in names.items() if saved in tensors})
         for name, parameter in self.engine.tuned.trainable.items():
             own = {key.removeprefix(f"{name}:"): value for key, value in tensors.items() if key.startswith(f"{name}:")}
             self.optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in own.items()}
@@ -346,6 +382,11 @@ class Training:
         self.health = Health(**state.pop("health", {}))
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def _of(rank: int, name: str) -> str:
+    """What a process's random state is saved as: the first one's by its name alone."""
+    return f"{name}@{rank}" if rank else name
 
 
 def peak_memory_bytes() -> int:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.tokenize import shown
 from luthier.errors import Stopped, UserError, mistake
-from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
+from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog, result_of
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
 from luthier.settings import mission
 from luthier.settings.loading import Loaded, require_rows, resolve, resolve_auto
 from luthier.settings.schema import Settings
 from luthier.settings.writing import to_data, to_yaml
+from luthier.training.distribution import World, joined
 from luthier.workflow import run_file
 from luthier.workflow.curves import curves
 from luthier.workflow.prepare import Prepared, prepare, said
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from luthier.workflow.loaded_model import Named
 
 Writers = Mapping[str, Callable[[Path], None]]
+Asked = Callable[[], tuple[Run | None, Loaded]]
+"""Gives the earlier run that goes on, or none, and the settings."""
 MASKS_KEPT = 3
 """Rows whose trained tokens the report shows."""
 
@@ -81,26 +84,69 @@ def train(
 
     Ctrl-C and SIGTERM save and raise `Stopped`. Raises `UserError` for all that the user must mend.
     """
-    if resume is not None:
-        if files or data or overrides or name:
-            raise mistake("a run goes on with its own settings", "--resume", f"luthier train --resume {resume}")
-        run = Run.find(resume, root, to_mend=True)
-        ready = yield from _get_ready(_settings_of(run), run.read_passes())
-    else:
-        named = [f"name={name}"] if name else []
-        ready = yield from _get_ready(run_file.read(files, data, [*overrides, *named]))
-        run, ready = _begin(ready, root, Path(files[0] if files else data or "run").name.partition(".")[0])
+    if resume is not None and (files or data or overrides or name):
+        raise mistake("a run goes on with its own settings", "--resume", f"luthier train --resume {resume}")
+    stem = Path(files[0] if files else data or "run").name.partition(".")[0]
+
+    def asked() -> tuple[Run | None, Loaded]:
+        if resume is not None:
+            earlier = Run.find(resume, root, to_mend=True)
+            return earlier, _settings_of(earlier)
+        return None, run_file.read(files, data, [*overrides, *([f"name={name}"] if name else [])])
+
+    with joined() as world:
+        if world.leads:
+            return (yield from _lead(world, asked, root, stem))
+        return _follow(world, asked)
+
+
+def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event, None, Trained]:
+    """What the first process does, which is mostly the only one: the run from its beginning to its end."""
+    earlier, loaded = asked()
+    ready = yield from _get_ready(loaded, world, earlier.read_passes() if earlier else None)
+    run, ready = (earlier, ready) if earlier else _begin(ready, root, stem)
+    world.first(run.folder)
     yield from _settings_said(ready)
     with run.lock(), caught() as signal:
         yield from (Note("warning", text) for text in run.mend())
         run.update(state="running")
         with run.beating():
-            if resume is not None:
+            world.first(ready.training.passes)
+            if earlier:
                 yield from _restore(run, ready)
             yield from _work(run, ready, signal)
             yield from _finish(run, ready)
+    world.first(None)
     yield Note("file", f"the tuned weights are in {run.weights}")
     return _result(run, ready.training)
+
+
+def _follow(world: World, asked: Asked) -> Trained:
+    """What every other process does: the same steps, saying and writing nothing. It begins when the first has made the
+    run, and so finds all rows prepared; what follows goes in step with `_lead`."""
+    from luthier.training.sick import SickStep
+
+    folder = world.first(Path())
+    earlier, loaded = asked()
+    ready = result_of(_get_ready(loaded, world))
+    training = ready.training
+    with caught() as signal:
+        training.passes = world.first(training.passes)
+        if earlier and (checkpoint := world.first(folder)) is not None:
+            ready.method.load(ready.tuned, checkpoint)
+            training.restore(checkpoint)
+            training.best, training.best_step, training.evaluations_without_better = world.first((None, 0, 0))
+        try:
+            for entry in training.run():
+                save, number = _due(entry, signal, world)
+                if save:
+                    training.files()
+                if number:
+                    raise Stopped(number, f"luthier train --resume {folder}")
+        except SickStep as sick:
+            raise mistake(sick.message, sick.rows, sick.remedy) from sick
+    world.first(None)
+    return _result(Run(folder), training)
 
 
 def _settings_of(run: Run) -> Loaded:
@@ -117,7 +163,7 @@ def _settings_of(run: Run) -> Loaded:
     return loaded
 
 
-def _get_ready(loaded: Loaded, kept: Any = None) -> Generator[Event, None, _Ready]:
+def _get_ready(loaded: Loaded, world: World, kept: Any = None) -> Generator[Event, None, _Ready]:
     """Finds the model, prepares the rows, resolves every `auto` on the way and puts the method on the model.
 
     Nothing is written yet, so that what the user must mend leaves nothing behind. `kept` are the passes of a run that
@@ -145,7 +191,7 @@ def _get_ready(loaded: Loaded, kept: Any = None) -> Generator[Event, None, _Read
     for text in engine.notes(prepared.longest):
         yield Note("warning", text)
     batch_size = settings.training_config.hyperparameters.batch_size
-    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method))
+    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world)
     if kept is None:
         free = available_bytes(engine.device)
         training.passes[0], why = choose_passes(engine, prepared.longest, batch_size, free, training.passes[0].tokens)
@@ -273,6 +319,7 @@ def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
     checkpoint, damaged = run.latest_checkpoint()
     for warning in damaged:
         yield Note("warning", warning)
+    training.world.first(checkpoint and checkpoint.folder)
     if checkpoint is None:
         yield Note("warning", "the run has no checkpoint yet: it begins anew")
         run.truncate_log(0)
@@ -286,6 +333,7 @@ def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
         except UserError as error:
             yield Note("warning", f"{error.mistakes[0].message}; the best of what comes is taken")
             training.best, training.best_step, training.evaluations_without_better = None, 0, 0
+    training.world.first((training.best, training.best_step, training.evaluations_without_better))
     yield Note("file", f"going on after step {training.step} of {training.steps}, from {checkpoint.folder}")
 
 
@@ -326,13 +374,25 @@ def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, N
                 show(entry)
             if not isinstance(entry, Pause):
                 yield entry
-            asked_to_stop = signal.number and isinstance(entry, Pause | Progress)
-            if asked_to_stop or (isinstance(entry, Pause) and entry.save):
+            save, number = _due(entry, signal, training.world)
+            if save:
                 run.save_checkpoint(training.step, {**ready.weights(), **training.files()})
                 run.prune_checkpoints(training.step, training.plan.keep, training.best_step or None)
                 run.update(last_step=training.step, best_step=training.best_step or None)
-            if asked_to_stop:
-                raise Stopped(signal.number, f"luthier train --resume {run.folder}")
+            if number:
+                raise Stopped(number, f"luthier train --resume {run.folder}")
+
+
+def _due(entry: Any, signal: Caught, world: World) -> tuple[bool, int]:
+    """Whether a checkpoint is due here, and the signal that ends the run here, or 0. Several processes stop together,
+    between two steps; one alone may stop in an evaluation too."""
+    from luthier.training.loop import Pause
+
+    if isinstance(entry, Pause):
+        number = world.most(signal.number)
+        return entry.save or number > 0, number
+    number = signal.number if isinstance(entry, Progress) and world.size == 1 else 0
+    return number > 0, number
 
 
 def _finish(run: Run, ready: _Ready) -> Generator[Event, None, None]:
