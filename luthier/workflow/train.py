@@ -291,7 +291,7 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
         run.write_rows(ready.prepared.account.to_data())
         run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
-        run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)))
+        run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)) | _threads())
         _write_passes(run, ready.training)
         run.seal()
     except BaseException:
@@ -313,9 +313,29 @@ def _settings_said(ready: _Ready) -> Generator[Event, None, None]:
     yield Note("setting", f"{trainable:,} parameters are trained: {trainable / whole:.3%} of the model's {whole:,}")
 
 
+def _threads() -> dict[str, int]:
+    """How many threads torch computes with: another number adds up in another order."""
+    import torch
+
+    return {"threads": torch.get_num_threads()}
+
+
+def _elsewhere(run: Run) -> Generator[Event, None, None]:
+    """A warning where the run goes on on another machine, or under other versions or threads, than it began."""
+    before, now = run.read_environment(), describe_environment([], []) | _threads()
+    pairs = {name: (before["versions"].get(name), version) for name, version in now["versions"].items()}
+    pairs |= {name: (before["machine"].get(name), now["machine"][name]) for name in ("processor", "cores")}
+    pairs["threads"] = (before.get("threads"), now["threads"])
+    changed = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in pairs.items() if old != new)
+    if changed:
+        text = f"the run began elsewhere ({changed}): from here on its numbers may differ in their last digits"
+        yield Note("warning", text)
+
+
 def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
     """The state of the newest whole checkpoint, and the log cut back to it."""
     training = ready.training
+    yield from _elsewhere(run)
     checkpoint, damaged = run.latest_checkpoint()
     for warning in damaged:
         yield Note("warning", warning)

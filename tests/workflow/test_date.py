@@ -71,7 +71,7 @@ def test_a_run_that_goes_on_another_day_prints_the_day_of_its_beginning(
 
 
 def test_a_day_is_written_as_a_day_and_said_where_it_does_nothing(run_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="`data.date: today` is no day\n  write a day as 2026-11-23, or auto"):
+    with pytest.raises(UserError, match=r"`data\.date: today` is no day\n  write a day as 2026-11-23, or auto"):
         worked(train([str(run_file)], overrides=["data.date=today"], root=tmp_path))
     overrides = ["data.date=2026-11-23", "training_config.hyperparameters.max_steps=1"]
     _, events = worked(train([str(run_file)], overrides=overrides, root=tmp_path))
