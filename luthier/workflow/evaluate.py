@@ -75,7 +75,7 @@ def evaluate(
     asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
-    engine = engine_of(Tuned(model, None, {}))
+    engine = opened.in_passes(engine_of(Tuned(model, None, {})))
     if why := engine.why_padded(max(len(row.tokens) for row in rows)):
         yield Note("warning", why)
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))

@@ -10,6 +10,7 @@ from typing import Any
 from luthier.data.render import stop_tokens
 from luthier.data.templates import Template, load
 from luthier.engine.forward import Engine
+from luthier.engine.memory import Passes
 from luthier.flow import Event, Note, Tuned
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
@@ -36,10 +37,26 @@ class Opened:
         """The tuned model, made from the one before tuning, which it changes."""
         method = run_file.method(self.settings.tuning_method)
         if not method.TRAINS_THE_BASE:
-            return engine_of(method.open_adapter(model, self.run.weights))
+            return self.in_passes(engine_of(method.open_adapter(model, self.run.weights)))
         tuned = Tuned(model, None, {})
         method.load(tuned, self.run.weights)
-        return engine_of(tuned)
+        return self.in_passes(engine_of(tuned))
+
+    def in_passes(self, engine: Engine) -> Engine:
+        """The engine in passes as small as the run's own were in the end: what fitted there fits here."""
+        kept = self.run.read_passes()
+        if kept is None:
+            return engine
+        passes = passes_of(kept)
+        return passes[max(passes)].put_on(engine)
+
+
+def passes_of(kept: Any) -> dict[int, Passes]:
+    """A run's passes.json: how much goes through the model at once, by the first step that it is for."""
+    return {
+        entry["from_step"]: Passes(**{name: value for name, value in entry.items() if name != "from_step"})
+        for entry in kept["passes"]
+    }
 
 
 def open_run(name: str, root: Path) -> Generator[Event, None, Opened]:
