@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,32 @@ def test_categories_are_listed_with_their_rows_and_their_names_are_safe() -> Non
     lines = printed(REPORT, 120)
     assert "late␛[31m 20 100.0%" in lines
     assert lines[lines.index("late␛[31m 20 100.0%") + 1] == "[80.0, 100.0]"
+
+
+def test_metrics_that_were_not_measured_are_summed_in_a_line_and_a_missing_package_has_its_command() -> None:
+    from luthier.evaluation.evaluate import INSTALL
+
+    names = {"bleu": "texts are short", "json_match": "no JSON", "math_match": f"needs math_verify: {INSTALL}"}
+    absent = {name: Measure(None, reason=reason) for name, reason in names.items()}
+    report = replace(REPORT, metrics={**REPORT.metrics, **absent}, base={**REPORT.base, **absent})
+    lines = printed(report, 120)
+    assert "not measured, as these rows do not fit: bleu, json match" in lines
+    assert f"not measured for want of a package: math match; {INSTALL}" in lines
+    assert not any(line.startswith(("bleu", "tuned, bleu", "base, bleu")) for line in lines)
+
+
+def test_categories_show_accuracy_loss_and_what_has_a_target_first() -> None:
+    shares = {name: Measure(0.5, 0.4, 0.6, 20) for name in ("accuracy", "stops", "macro_f1")}
+    measured = {**REPORT.metrics, **shares}
+    report = replace(REPORT, metrics=measured, categories={"late": shares}, targets=(target("macro_f1", "met"),))
+    lines = printed(report, 120)
+    assert "category n accuracy macro f1" in lines
+    assert [line.split(" ")[0] for line in lines if line.startswith(("accuracy", "macro", "loss", "stops"))][:4] == [
+        "accuracy",
+        "macro",
+        "loss",
+        "stops",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_each_label_is_as_likely_as_alone_however_many_go_at_once(leaves: int, m
 
 
 def test_a_questions_tokens_go_through_the_model_once() -> None:
-    model = small_llama(3).eval()
+    model: Any = small_llama(3).eval()
     engine = Engine(Tuned(model, None, {}))
     asked = questions()[:1]
     through: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from luthier.workflow.train import Trained
 from tests.workflow.conftest import COLOURS, worked
 
 
-def write(path: Path, rows: list[tuple[str, str, str | None]]) -> str:
+def write(path: Path, rows: Sequence[tuple[str, str, str | None]]) -> str:
     """Chat rows of (question, answer, category)."""
     lines = [
         {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}

@@ -13,6 +13,7 @@ from luthier.app.cli.text import one_line
 from luthier.evaluation.metrics import OTHER_NAMES
 from luthier.flow import Measure, Report, TargetResult
 from luthier.report import numbers
+from luthier.report.measured import names_measured, not_measured
 from luthier.report.page import is_share
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _COLOURS: Final = {"met": "green", "likely": "yellow", "missed": "red", "not_measured": "dim"}
 _WIDE: Final = 110
 _NONE: Final = Measure(None)
+_FIRST: Final = ("accuracy", "loss")
+"""What stands in the table of categories beside the metrics with targets; --json and the page hold all."""
 
 
 def any_missed(report: Report, strict: bool = False) -> bool:
@@ -44,7 +47,7 @@ def _metrics_table(report: Report, between: str) -> Table:
     for heading in ("metric", "base", "tuned", "n", "target", "verdict"):
         table.add_column(heading, justify="right" if heading == "n" else "left")
     targets = {OTHER_NAMES.get(target.metric, target.metric): target for target in report.targets}
-    for name in sorted({*report.metrics, *targets}, key=lambda name: (name != "accuracy", name)):
+    for name in names_measured(report):
         target = targets.get(name)
         tuned = report.metrics.get(name) or _of_target(target)
         table.add_row(
@@ -59,7 +62,9 @@ def _metrics_table(report: Report, between: str) -> Table:
 
 
 def _categories_table(report: Report) -> Table:
-    names = sorted({name for measures in report.categories.values() for name in measures})
+    measured = {name for measures in report.categories.values() for name in measures}
+    targeted = {OTHER_NAMES.get(target.metric, target.metric) for target in report.targets}
+    names = [name for name in names_measured(report) if name in measured and name in {*targeted, *_FIRST}]
     table = Table(box=box.SIMPLE_HEAD, title="Tuned, by category", title_justify="left")
     table.add_column("category", overflow="fold")
     table.add_column("n", justify="right")
@@ -78,18 +83,21 @@ def _reasons(report: Report) -> list[Text]:
         for target in report.targets
         if target.reason
     ]
+    shown = names_measured(report)
     sides: tuple[tuple[str, Mapping[str, Measure]], ...] = (("base", report.base), ("tuned", report.metrics))
     said = {target.reason for target in report.targets}
     for side, measures in sides:
-        for name, measure in measures.items():
+        for name in shown:
+            measure = measures.get(name, _NONE)
             if measure.reason and measure.reason not in said:
                 said.add(measure.reason)
                 lines.append(Text(f"{side}, {_words(name)}: {one_line(measure.reason)}", "dim"))
-    for name, measure in report.difference.items():
+    for name in shown:
+        measure = report.difference.get(name, _NONE)
         if measure.value is not None:
             reason = f"; {one_line(measure.reason)}" if measure.reason else ""
             lines.append(Text(f"tuned minus base, {_words(name)}: {_difference(name, measure)}{reason}", "dim"))
-    return lines
+    return lines + [Text(line, "dim") for line in not_measured(report)]
 
 
 def _shown(name: str, measure: Measure, target: TargetResult | None, between: str) -> Text:
