@@ -152,7 +152,7 @@ def _follow(world: World, asked: Asked) -> Trained:
 def _settings_of(run: Run) -> Loaded:
     """An earlier run's settings. Raises `UserError` where they, or a file of rows, are not what the run began with."""
     if fault := run.damage():
-        remedy = "put the file back as it was, or start a new run: luthier train FILE"
+        remedy = "put the file back as it was, or delete the folder and start again: luthier train FILE"
         raise mistake(f"the run cannot go on: {fault}", str(run.folder), remedy)
     loaded = run_file.read([str(run.settings_path)])
     now = {entry["path"]: entry for entry in describe_environment([], run_file.data_files(loaded.settings))["data"]}

@@ -60,13 +60,13 @@ def test_a_run_killed_twenty_times_is_the_uninterrupted_one(method: str, run_fil
     assert killed_and_gone_on(run_file, method, memory_folder, kills=20) >= 1
 
 
-def ending_at(number: int, run_file: Path, root: Path, method: str) -> None:
-    """`go_on` in a process that ends just before this operation on the disk."""
+def ending_at(point: int | str, run_file: Path, root: Path, method: str) -> None:
+    """`go_on` in a process that ends just before the operation of this number, or the first one on this path."""
     done = 0
 
     def told(operation: whole.Operation, path: Path) -> None:
         nonlocal done
-        if done == number:
+        if done == point or (isinstance(point, str) and path == root / NAME / point):
             os._exit(9)
         done += 1
 
@@ -102,7 +102,7 @@ def test_a_sampler_that_begins_anew_is_found_out(
     for name in ("whole", "ended"):
         (memory_folder / name).mkdir()
     assert in_child(go_on, run_file, memory_folder / "whole", "lora") == 0
-    assert in_child(ending_at, 75, run_file, memory_folder / "ended", "lora") == 9
+    assert in_child(ending_at, "checkpoints/step-4", run_file, memory_folder / "ended", "lora") == 9
     assert Run(memory_folder / "ended" / NAME).checkpoint_steps() == [2]
     steps = iter(range(1, 100))
     monkeypatch.setattr(loop, "rows_of_step", lambda step, *others: rows_of_step(next(steps), *others))
