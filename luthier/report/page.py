@@ -20,9 +20,10 @@ from markupsafe import Markup
 from luthier.data.account import Tally
 from luthier.evaluation import metrics
 from luthier.flow import Measure, Report, TargetResult
-from luthier.report import bars, numbers
+from luthier.report import bars, beyond, numbers
 from luthier.report.curves import Curves, curves
 from luthier.report.mask import stretches
+from luthier.report.measured import names_measured, not_measured
 from luthier.report.view import Pair, Setting, View
 from luthier.settings.loading import AUTO, DEFAULT
 from luthier.settings.mission import METHODS
@@ -36,6 +37,7 @@ _NONE: Final = Measure(None)
 
 _MEANING: Final = {
     "accuracy": "answers that are the wanted one",
+    "forgetting": "nats a token that the loss on general passages rose",
     "loss": "nats a trained token",
     "perplexity": "how unsure the model is of the wanted answer; 1 is certain",
     "token_accuracy": "tokens of the wanted answer that the model would have chosen",
@@ -45,7 +47,11 @@ _MEANING: Final = {
 _SECTIONS: Final = {
     "targets": "Targets",
     "metrics": "Base beside tuned",
+    "forgetting": "Forgetting",
+    "generalization": "Generalization",
     "answers": "Answers",
+    "worst": "Worst rows",
+    "confusions": "Confusions",
     "categories": "By category",
     "training": "Training",
     "rows": "Rows",
@@ -102,11 +108,17 @@ def render(view: View) -> str:
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     drawn = curves(view.steps, view.evaluations)
     report, pairs, commands = view.report, _judged(view), _commands(view)
-    chosen = choose(pairs)
+    chosen, worst = choose(pairs), beyond.worst_rows(pairs)
+    skills = beyond.skill_lines(report) if report else []
+    confused = beyond.confusion(report) if report else None
     sections = {
         "targets": report and report.targets,
         "metrics": report,
+        "forgetting": skills,
+        "generalization": report and (report.gaps or report.changes or report.distances),
         "answers": chosen,
+        "worst": worst,
+        "confusions": confused,
         "categories": report and report.categories,
         "training": True,
         "rows": view.rows,
@@ -130,8 +142,15 @@ def render(view: View) -> str:
             targets=[_target_line(result, report) for result in report.targets] if report else [],
             verdicts=Counter(result.verdict for result in report.targets) if report else Counter(),
             metrics=_metric_lines(report) if report else [],
+            not_measured=not_measured(report) if report else [],
             categories=_category_lines(report, pairs) if report else [],
             outcomes=_outcomes(pairs),
+            skills=skills,
+            gaps=report.gaps if report else {},
+            changes=beyond.change_lines(report) if report else [],
+            bands=beyond.band_lines(report) if report else [],
+            confused=confused,
+            worst=worst,
             chosen=chosen,
             wrong=sum(pair.tuned_right is False for pair in pairs),
             wrong_shown=sum(pair.tuned_right is False for pair in chosen),
@@ -303,10 +322,11 @@ def _ends(key: str, measure: Measure) -> bars.Values:
 
 
 def _metric_lines(report: Report) -> list[MetricLine]:
-    """Accuracy, the metric that says most, comes first."""
-    names = sorted({*report.metrics, *report.base}, key=lambda name: (name != "accuracy", name))
+    """Accuracy, the metric that says most, comes first; then those with targets. What was not measured stands below."""
     lines = []
-    for name in names:
+    for name in names_measured(report):
+        if name not in report.metrics and name not in report.base:
+            continue
         tuned, base = report.metrics.get(name, _NONE), report.base.get(name, _NONE)
         target = next((t for t in report.targets if metrics.OTHER_NAMES.get(t.metric, t.metric) == name), None)
         share = is_share(name, target.target if target else "")
@@ -315,8 +335,16 @@ def _metric_lines(report: Report) -> list[MetricLine]:
             line = None
         strip = bars.strip([_ends("base", base), _ends("tuned", tuned)], share, line)
         difference = report.difference.get(name, _NONE)
-        lines.append(MetricLine(name, _MEANING.get(name, ""), share, base, tuned, difference, strip))
+        lines.append(MetricLine(name, _meaning(name), share, base, tuned, difference, strip))
     return lines
+
+
+def _meaning(name: str) -> str:
+    """What a metric is, in a few words: the page's own, or those that its file opens with."""
+    if name in _MEANING or name not in metrics.names():
+        return _MEANING.get(name, "")
+    first = (metrics.load(name).__doc__ or "").partition("\n")[0]
+    return first.partition(": ")[2].rstrip(".")
 
 
 def _category_lines(report: Report, pairs: Sequence[Pair]) -> list[MetricLine]:

@@ -29,6 +29,8 @@ class Pair:
     tuned_stopped: bool = True
     base_right: bool | None = None
     tuned_right: bool | None = None
+    tuned_loss: float | None = None
+    """Nats a token of the wanted answer."""
 
 
 @dataclass(frozen=True, slots=True)

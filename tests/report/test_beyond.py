@@ -1,0 +1,140 @@
+"""What the report shows beside its metrics: forgetting, generalization, confusions, the worst rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from luthier.flow import Measure, Report
+from luthier.report import beyond
+from luthier.report.page import render
+from luthier.report.view import Pair, View
+
+
+def measured(value: float, n: int = 13) -> Measure:
+    return Measure(value, value - 0.1, value + 0.1, n)
+
+
+def skill(rise: float) -> dict[str, Measure]:
+    return {
+        "rise": measured(rise),
+        "base": measured(2.0),
+        "tuned": measured(2.0 + rise),
+        "agreement": Measure(0.8, 0.7, 0.9, 13),
+        "kl": measured(0.3, 3),
+    }
+
+
+@pytest.fixture
+def report(whole: View) -> Report:
+    assert whole.report is not None
+    details = {
+        "labels": ["billing", "<b>returns</b>"],
+        "said": ["billing", "<b>returns</b>", "(other)"],
+        "counts": [[7, 2, 1], [0, 10, 0]],
+    }
+    change = {
+        "before": Measure(0.9, 0.8, 0.95, 20),
+        "after": Measure(0.7, 0.5, 0.8, 20),
+        "difference": Measure(-0.2, -0.4, -0.05, 20, "4 of 20 rows are right only unchanged"),
+    }
+    return replace(
+        whole.report,
+        metrics={
+            **whole.report.metrics,
+            "forgetting": measured(0.15, 26),
+            "macro_f1": Measure(0.8, 0.7, 0.9, 20, "", details),
+        },
+        forgetting={"all": skill(0.15), "code": skill(-0.2), "science": skill(0.5)},
+        gaps={"training": measured(0.4), "validation": measured(0.9), "validation_minus_training": measured(0.5)},
+        changes={"typos": change, "case": {**change, "difference": Measure(-0.3, -0.5, -0.1, 20)}},
+        distances={"0 to 0.25": Measure(0.5, 0.2, 0.8, 8), "0.75 to 1": Measure(1.0, 0.7, 1.0, 12)},
+    )
+
+
+@pytest.fixture
+def page(whole: View, report: Report) -> str:
+    pairs = tuple(replace(pair, tuned_loss=float(pair.line)) for pair in whole.pairs)
+    return render(replace(whole, report=report, pairs=pairs))
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section id="{name}".*?</section>', page, re.S)
+    assert found is not None, name
+    return found[0]
+
+
+def test_all_skills_come_first_and_then_the_most_forgotten_on_one_axis(report: Report, page: str) -> None:
+    lines = beyond.skill_lines(report)
+    assert [line.name for line in lines] == ["all", "science", "code"]
+    strips = [line.strip for line in lines if line.strip]
+    assert [strip.bars[0].value for strip in strips] == sorted(
+        (strip.bars[0].value for strip in strips), key=lambda at: (at != strips[0].bars[0].value, -at)
+    )
+    assert len({strip.target for strip in strips}) == 1  # the line of no change
+    assert strips[0].target is not None
+    assert strips[2].bars[0].high < strips[0].target.at < strips[1].bars[0].low
+    shown = section(page, "forgetting")
+    assert "0.150" in shown
+    assert "80.0%" in shown
+    assert shown.index("Science") < shown.index("Code")
+
+
+def test_a_skill_that_was_not_measured_has_no_bar(report: Report) -> None:
+    broken = {**skill(0.1), "rise": Measure(None, reason="the loss is not a finite number")}
+    lines = beyond.skill_lines(replace(report, forgetting={"all": skill(0.1), "code": broken, "logic": skill(0.3)}))
+    assert [(line.name, line.strip is not None) for line in lines] == [("all", True), ("logic", True), ("code", False)]
+    assert lines[1].strip is not None
+    assert lines[0].strip is not None
+    assert lines[1].strip.bars[0].value > lines[0].strip.bars[0].value
+
+
+def test_generalization_shows_gaps_the_costliest_change_first_and_the_bands(page: str) -> None:
+    shown = section(page, "generalization")
+    assert "Validation minus training" in shown
+    assert shown.index("Case") < shown.index("Typos")
+    assert "−20.0 points" in shown
+    assert "0.75 to 1" in shown
+
+
+def test_the_matrix_counts_and_what_is_taken_for_what(report: Report, page: str) -> None:
+    found = beyond.confusion(report)
+    assert found is not None
+    assert found.worst == (("billing", "<b>returns</b>", 2), ("billing", "(other)", 1))
+    assert found.wrong == 3
+    assert [[cell.count for cell in cells] for _, cells in found.lines] == [[7, 2, 1], [0, 10, 0]]
+    assert [[cell.right for cell in cells] for _, cells in found.lines] == [[True, False, False], [False, True, False]]
+    assert [cell.shade for cell in found.lines[1][1]] == [0, 5, 0]
+    shown = section(page, "confusions")
+    assert "<b>returns" not in shown
+    assert "&lt;b&gt;returns" in shown
+
+
+def test_many_labels_show_their_largest_confusions_alone(report: Report) -> None:
+    labels = [f"label {number}" for number in range(30)]
+    counts = [[9 if row == column else int(column == row + 1) for column in range(31)] for row in range(30)]
+    details = {"labels": labels, "said": [*labels, "(other)"], "counts": counts}
+    found = beyond.confusion(replace(report, metrics={"macro_f1": Measure(0.9, n=300, details=details)}))
+    assert found is not None
+    assert not found.lines
+    assert len(found.worst) == beyond.CONFUSIONS_SHOWN
+    assert found.wrong == 30
+
+
+def test_the_worst_rows_are_wrong_ones_and_then_those_of_the_largest_loss(whole: View, page: str) -> None:
+    def row(line: int, right: bool | None, loss: float | None) -> Pair:
+        return replace(whole.pairs[0], line=line, tuned_right=right, tuned_loss=loss)
+
+    rows = [row(1, True, 9.0), row(2, False, 0.5), row(3, None, None), row(4, False, None), row(5, False, 3.0)]
+    assert [pair.line for pair in beyond.worst_rows(rows)] == [5, 2, 4, 1]
+    assert len(beyond.worst_rows([row(line, True, 1.0) for line in range(50)])) == beyond.WORST_SHOWN
+    assert section(page, "worst").index("test.jsonl:8<") < section(page, "worst").index("test.jsonl:2<")
+
+
+def test_a_report_without_them_has_no_such_sections(whole: View) -> None:
+    page = render(replace(whole, pairs=()))
+    for name in ("forgetting", "generalization", "confusions", "worst"):
+        assert f'id="{name}"' not in page
+        assert f'href="#{name}"' not in page
