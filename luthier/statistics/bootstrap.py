@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from luthier.statistics.interval import CONFIDENCE, Interval
 
@@ -20,6 +20,7 @@ Statistic = Callable[[Floats], Floats]
 RESAMPLES = 4000
 FEWEST_ROWS = 10
 _CHUNK = 2**21
+_MOST_COLUMNS = 16
 
 
 def mean_interval(values: ArrayLike, generator: np.random.Generator, confidence: float = CONFIDENCE) -> Interval | None:
@@ -83,20 +84,65 @@ def studentized_interval(
     comparison of bootstrap confidence intervals".
     """
     rows = np.asarray(columns, dtype=np.float64)
-    n, width = len(rows), rows.shape[-1]
+    n = len(rows)
     if n < FEWEST_ROWS:
         return totals_interval(rows, statistic, generator, confidence)
+    estimate, error, distribution, errors = _resampled(rows, statistic, generator, resamples)
+    tail = _tail(n, confidence)
+    if not (errors > 1e-6 * error).all():
+        return accelerated(distribution, estimate, statistic(rows.sum(axis=0) - rows), tail)
+    near, far = np.quantile((distribution - estimate) / errors, [tail, 1 - tail])
+    return Interval(estimate - max(float(far), 0.0) * error, estimate - min(float(near), 0.0) * error)
+
+
+def bootstrap_test(
+    columns: ArrayLike, statistic: Statistic, generator: np.random.Generator, resamples: int = RESAMPLES
+) -> float | None:
+    """The two-sided probability of a `statistic(columns.sum(axis=0))` at least so far from 0 if it were 0, or None
+    under two rows. For a paired test the statistic is the difference of two models, a row's numbers of both in one row.
+
+    How far the resamples lie from the estimate, each in its own standard error, shows how far chance carries it from 0:
+    the estimate in its error is held against that. It is at least 2 / (resamples + 1). Where resamples have no spread,
+    or the columns are so many that their errors would take long, those beyond 0 are counted; under `FEWEST_ROWS` rows
+    it is Student's test on the jackknife's error.
+
+    Source: Hall and Wilson 1991, "Two guidelines for bootstrap hypothesis testing".
+    """
+    rows = np.asarray(columns, dtype=np.float64)
+    n = len(rows)
+    if n < 2:
+        return None
+    if n < FEWEST_ROWS:
+        totals = rows.sum(axis=0)
+        estimate, left_out = float(statistic(totals)), statistic(totals - rows)
+        error = float(np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
+        if error == 0.0:
+            return 1.0 if estimate == 0.0 else 0.0
+        return float(2 * stdtr(n - 1, -abs(estimate) / error))
+    distances, seen = None, 0.0
+    if rows.shape[1] <= _MOST_COLUMNS:
+        estimate, error, distribution, errors = _resampled(rows, statistic, generator, resamples)
+        if error > 0 and (errors > 1e-6 * error).all():
+            distances, seen = (distribution - estimate) / errors, estimate / error
+    else:
+        distribution = statistic(resampled_totals(rows, generator, resamples))
+    if distances is None:
+        distances = -distribution
+    beyond = min(int(np.count_nonzero(distances >= seen)), int(np.count_nonzero(distances <= seen)))
+    return min(1.0, 2 * (beyond + 1) / (resamples + 1))
+
+
+def _resampled(
+    rows: Floats, statistic: Statistic, generator: np.random.Generator, resamples: int
+) -> tuple[float, float, Floats, Floats]:
+    """The statistic of the rows with its standard error, and those of each resample."""
+    n, width = rows.shape
     one, other = np.triu_indices(width)
     moments = np.column_stack([rows, rows[:, one] * rows[:, other]])
     totals, resampled = moments.sum(axis=0), resampled_totals(moments, generator, resamples)
-    estimate = float(statistic(totals[:width]))
     error = float(_standard_error(totals, statistic, n, width))
     errors = _standard_error(resampled, statistic, n, width)
-    distribution, tail = statistic(resampled[:, :width]), _tail(n, confidence)
-    if not (errors > 1e-6 * error).all():
-        return accelerated(distribution, estimate, statistic(totals[:width] - rows), tail)
-    near, far = np.quantile((distribution - estimate) / errors, [tail, 1 - tail])
-    return Interval(estimate - max(float(far), 0.0) * error, estimate - min(float(near), 0.0) * error)
+    return float(statistic(totals[:width])), error, statistic(resampled[:, :width]), errors
 
 
 def _standard_error(moments: Floats, statistic: Statistic, n: int, width: int) -> Floats:

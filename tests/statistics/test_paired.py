@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_rel
 from statsmodels.stats.contingency_tables import mcnemar as reference
+from statsmodels.stats.multitest import multipletests
 
-from luthier.statistics import Interval, mcnemar, share_difference, wilson
+from luthier.statistics import Interval, bootstrap_test, holm, mcnemar, share_difference, totals_interval, wilson
 
 
 def test_mcnemar_is_the_two_sided_chance_of_the_split() -> None:
@@ -70,3 +71,61 @@ def test_the_difference_is_covered_as_often_as_promised(chances: tuple[float, ..
     ends: list[Interval] = [share_difference(*map(int, row)) for row in generator.multinomial(60, chances, trials)]
     covered = np.mean([end.low <= truth <= end.high for end in ends])
     assert covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / trials)
+
+
+# ------------------------------------------------------------------------------------- the paired bootstrap, Holm
+
+
+def apart(totals: np.ndarray) -> np.ndarray:
+    return (totals[..., 0] - totals[..., 1]) / totals[..., 2]
+
+
+def losses(seed: int, n: int, difference: float) -> np.ndarray:
+    """Two models' losses of n rows and the rows' tokens; the second model's are so much smaller on average."""
+    generator = np.random.default_rng(seed)
+    tokens = generator.integers(1, 20, n)
+    first = tokens * generator.lognormal(0, 0.5, n)
+    return np.column_stack([first, first - tokens * generator.normal(difference, 0.3, n), tokens])
+
+
+def test_the_bootstrap_test_is_near_students_where_rows_weigh_alike() -> None:
+    rows = losses(0, 200, 0.04)
+    rows[:, :2] /= rows[:, 2:]
+    rows[:, 2] = 1
+    expected = ttest_rel(rows[:, 0], rows[:, 1]).pvalue
+    assert 0.01 < expected < 0.3
+    assert bootstrap_test(rows, apart, np.random.default_rng(0), 20_000) == pytest.approx(expected, abs=0.01)
+    assert bootstrap_test(rows[:7], apart, np.random.default_rng(0)) == pytest.approx(
+        ttest_rel(rows[:7, 0], rows[:7, 1]).pvalue, abs=1e-9
+    )
+
+
+def test_two_equal_models_are_told_apart_in_one_of_twenty() -> None:
+    found = [bootstrap_test(losses(seed, 60, 0.0), apart, np.random.default_rng(seed), 500) for seed in range(400)]
+    share = np.mean([one is not None and one < 0.05 for one in found])
+    assert 0.025 < share < 0.08  # 400 draws of 5% stay within 2.9% to 7.1% in 95 of 100
+
+
+def test_the_test_and_the_interval_say_the_same() -> None:
+    for seed in range(20):
+        rows = losses(seed, 150, 0.05)
+        interval = totals_interval(rows, apart, np.random.default_rng(seed))
+        probability = bootstrap_test(rows, apart, np.random.default_rng(seed))
+        assert interval is not None
+        assert probability is not None
+        if abs(probability - 0.05) > 0.015:
+            assert (probability < 0.05) == (not interval.low <= 0 <= interval.high)
+
+
+def test_the_same_answers_are_no_difference_and_one_row_is_no_test() -> None:
+    rows = np.column_stack([np.arange(30.0), np.arange(30.0), np.ones(30)])
+    assert bootstrap_test(rows, apart, np.random.default_rng(0)) == 1.0
+    assert bootstrap_test(rows[:5], apart, np.random.default_rng(0)) == 1.0
+    assert bootstrap_test(rows[:1], apart, np.random.default_rng(0)) is None
+
+
+def test_holm_is_statsmodels() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+    found = list(np.random.default_rng(0).uniform(size=25) ** 3)
+    assert holm(found) == pytest.approx(multipletests(found, method="holm")[1], abs=1e-12)

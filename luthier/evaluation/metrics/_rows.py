@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from luthier.evaluation.metrics import Sample
 from luthier.flow import Measure, Question
 from luthier.statistics import Interval, mcnemar, rows_needed, rows_needed_for_share, share_difference, wilson
-from luthier.statistics.bootstrap import Statistic, totals_interval
+from luthier.statistics.bootstrap import Statistic, bootstrap_test, totals_interval
 
 Floats = NDArray[np.float64]
 IntervalOf = Callable[[Floats, Statistic, np.random.Generator], Interval | None]
@@ -88,14 +88,15 @@ class ShareOfRows:
         both, only_tuned, only_base, neither = (
             pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))
         )
-        ends = share_difference(both, only_tuned, only_base, neither)
+        ends, probability = share_difference(both, only_tuned, only_base, neither), mcnemar(only_tuned, only_base)
         return Measure(
             (only_tuned - only_base) / len(pairs),
             ends.low,
             ends.high,
             len(pairs),
             f"only the tuned model is right on {only_tuned} rows, only base on {only_base} "
-            f"(exact McNemar test: p = {mcnemar(only_tuned, only_base):.2g})",
+            f"(exact McNemar test: p = {probability:.2g})",
+            {"probability": probability, "test": "exact McNemar", "only_one": only_tuned, "only_other": only_base},
         )
 
     def rows_needed(self, n: int, value: float, near_end: float, target: float) -> int | None:
@@ -177,7 +178,7 @@ def of_totals(
     paired: bool = False,
 ) -> Measure:
     """`statistic` of the columns' totals. At an end of finite limits, where all rows agree and resampling sees no
-    spread, the interval is Wilson's with the rows as trials; not so for a difference (`paired`)."""
+    spread, the interval is Wilson's with the rows as trials; not so for a `paired` difference, which is tested too."""
     n = len(columns)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         value = float(statistic(columns.sum(axis=0)))
@@ -192,5 +193,9 @@ def of_totals(
     if interval is None:
         reason = "; ".join(filter(None, ["one row gives no interval", note]))
         return Measure(value, n=n, reason=reason, details=details or {})
+    if paired:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            probability = bootstrap_test(columns, statistic, generator)
+        details = {"probability": probability, "test": "paired bootstrap", **(details or {})}
     low, high = max(least, interval.low), min(greatest, interval.high)
     return Measure(value, min(low, value), max(high, value), n, note, details or {})
