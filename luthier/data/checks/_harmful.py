@@ -192,7 +192,8 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"\b(?:cum|cumming|came|ejaculat(?:e|ed|ing)|squirt(?:ed|ing)?) (?:all over|inside|on|in|onto) (?:my"
         r"|his|her|your|their|me|him) ?(?:face|mouth|tits|chest|breasts|body|ass|back|pussy"
         r""
-        r"|stomach)?\b(?<!came in )(?<!came on )(?<!came inside my)(?<!came on my)(?<!came in my)(?<!came in his)(?<!came in her)(?<!came on his)(?<!came on her)",
+        r"|stomach)?\b(?<!came in )(?<!came on )(?<!came inside my)(?<!came on my)(?<!came in my)"
+        r"(?<!came in his)(?<!came in her)(?<!came on his)(?<!came on her)",
         r"\b(?:blow ?jobs?|hand ?jobs?|deepthroat\w*|gang ?bangs?|creampies?|cumshots?|rimjobs?|bukkake"
         r"|threesome porn|hardcore porn|anal sex) (?:scene|video|story|pictures?|with (?:my|his|her|your)"
         r"|for (?:me|him|her|you)|until|while|in the)\b",
