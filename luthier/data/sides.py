@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from luthier.data import same_source
 from luthier.data.check import Checked, Gathered, Source, check_block, look
+from luthier.data.likeness import Words
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, blocks
 from luthier.data.same_source import Asked
@@ -25,10 +26,12 @@ from luthier.flow import Conversation, Progress
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """`held_back`: the validation rows, in the files' order. `prompts` (R): the `prompt_hash` of each training row."""
+    """`held_back`: the validation rows, in the files' order. `prompts` (R): the `prompt_hash` of each training row;
+    `words`: the words of what these ask, by block."""
 
     held_back: tuple[Conversation, ...]
     prompts: NDArray[np.uint64]
+    words: tuple[Words, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,13 @@ def sides(
         source = same_source.sources(lambda: (block.asked for block in found))
         held[taken] = hold_back(source[taken], categories[taken], names, share, seed).rows
     ends = np.cumsum([len(block.asked.prompt) for block in found])
-    return Sides(_read_again(sources, np.split(held, ends[:-1])), prompts[taken & ~held])
+    trained = np.split(taken & ~held, ends[:-1])
+    words = tuple(_words(block.asked, rows) for block, rows in zip(found, trained, strict=True))
+    return Sides(_read_again(sources, np.split(held, ends[:-1])), prompts[taken & ~held], words)
+
+
+def _words(asked: Asked, rows: NDArray[np.bool_]) -> Words:
+    return asked.words[np.repeat(rows, asked.counts)], asked.counts[rows]
 
 
 def _hashed(block: Block, source: Source) -> _Hashed:

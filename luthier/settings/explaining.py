@@ -75,7 +75,7 @@ def _unknown_names(root: Entry, choices: Mapping[str, Sequence[str]]) -> Iterato
             continue
         if isinstance(entry.value, dict):
             for key, inner in entry.value.items():
-                if key not in names:
+                if key not in names and not (dotted == "targets" and ":" in key):  # a function of the user's own
                     yield _unknown_name(f"{dotted}.{key}", dotted, key, names, inner.key_origin.where)
         for item in entry.value if isinstance(entry.value, tuple) else (entry,):
             if isinstance(item.value, str) and item.value not in names:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 
 from luthier.data.check import Problems, listed, load_rows
+from luthier.data.likeness import Words
 from luthier.data.render import render_all
 from luthier.data.sides import sides
 from luthier.data.tokenize import questions, tokenize_all
@@ -19,6 +21,9 @@ from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.evaluation.evaluate import INSTALL, Scored
 from luthier.evaluation.evaluate import evaluate as judge_all
+from luthier.evaluation.forgetting import ALL, forgotten
+from luthier.evaluation.general import general, passages
+from luthier.evaluation.generalization import gaps
 from luthier.evaluation.kept import Kept, content_hash, lines_of
 from luthier.evaluation.matching import same_answer
 from luthier.evaluation.metrics import Sample
@@ -28,16 +33,20 @@ from luthier.flow import (
     Answer,
     Conversation,
     Event,
+    Measure,
     Note,
     Problem,
     Question,
     Rendered,
     Report,
+    RowScore,
     Tokenized,
     Tuned,
 )
 from luthier.report.numbers import count
 from luthier.settings.schema import Settings
+from luthier.workflow.forgetting import remembered
+from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
@@ -70,8 +79,9 @@ def evaluate(
     opened = yield from open_run(run, root)
     own = [*own_metrics, *(name for name in opened.settings.targets if ":" in name)]
     yield from own_metrics_said(own)
-    conversations, source, notes = yield from rows_to_judge(opened.settings, data)
-    yield from notes
+    judged = yield from rows_to_judge(opened.settings, data)
+    conversations, source = judged.conversations, judged.source
+    yield from judged.notes
     asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
     model = opened.open_base()
@@ -88,25 +98,47 @@ def evaluate(
     base_answers = yield from _answers("base", engine, questioned, limit, opened)
     base_labels = (yield from labels.scores(engine, asked, "base")) if labels else []
     base = Scored(_spread(base_answers, answered, len(asked)), base_scores, base_labels)
+    whole = general(opened.base.tokenizer, opened.base.eos, opened.base.context_length)
+    yield Note("rows", f"{len(whole.rows)} of the general set's {len(passages())} passages tell what was forgotten")
+    known = yield from remembered(engine, whole)
     engine = opened.tuned(model)
     tuned_scores = yield from in_order(engine.scores(rows), "scoring tuned", len(rows))
     tuned_answers = yield from _answers("tuned", engine, questioned, limit, opened)
     tuned_labels = (yield from labels.scores(engine, asked, "tuned")) if labels else []
     tuned = Scored(_spread(tuned_answers, answered, len(asked)), tuned_scores, tuned_labels)
+    forgot = yield from forgotten(engine, whole, known, opened.settings.seed)
+    changes: dict[str, dict[str, Measure]] = {}
+    distances: Mapping[str, Measure] = {}
+    if len(answered) == len(asked) and not unfit(Sample(asked, (), base_scores)):
+        changes, lines = yield from under_changes(engine, conversations, tuned_answers, opened, limit)
+        opened.run.write_answers("changes", lines)
+        distances = by_nearness(conversations, tuned_answers, [one.wanted for one in asked], judged.words)
+    history = opened.run.evaluations()
+    test = [(score.loss, score.tokens) for score in tuned_scores] if judged.test else []
     report = judge_all(
         asked,
         tuned,
         base,
         opened.settings.targets,
-        opened.run.evaluations(),
+        history,
         opened.settings.seed,
         run=opened.run.name,
         data=source,
         own_metrics=own,
         schema=kept_schema,
+        on_other_rows={"forgetting": forgot.measures[ALL]["rise"]},
+    )
+    report = replace(
+        report,
+        forgetting=forgot.measures,
+        gaps=gaps(history, test, opened.settings.seed),
+        changes=changes,
+        distances=distances,
         seconds=time.perf_counter() - started,
     )
-    path = opened.run.write_answers("evaluation", _answer_rows(questioned, base_answers, tuned_answers))
+    opened.run.write_answers("general", forgot.passages)
+    losses = [tuned_scores[index] for index in answered]
+    path = opened.run.write_answers("evaluation", _answer_rows(questioned, base_answers, tuned_answers, losses))
     hashes = [content_hash(conversation) for conversation in conversations]
     opened.run.write_answers(KEPT, lines_of(Kept(asked, hashes, tuned, base)))
     opened.run.write_report(report)
@@ -160,22 +192,33 @@ def _spread(answers: Sequence[Answer], rows: Sequence[int], total: int) -> list[
     return spread
 
 
-def rows_to_judge(
-    settings: Settings, data: str | None
-) -> Generator[Event, None, tuple[Sequence[Conversation], str, list[Note]]]:
-    """The rows to evaluate on: `--data`, the test file, or else the validation rows; and where they are from."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rows to evaluate on, where they are from, and what is to be said of them. `test` says that they took no part
+    in training or in choosing a checkpoint; `words` are those of what the training rows ask."""
+
+    conversations: Sequence[Conversation]
+    source: str
+    notes: list[Note]
+    test: bool
+    words: tuple[Words, ...]
+
+
+def rows_to_judge(settings: Settings, data: str | None) -> Generator[Event, None, Judged]:
+    """The rows to evaluate on: `--data`, the test file, or else the validation rows."""
     written = settings.data
     share = 0.0 if isinstance(written.validation, str) else written.validation
     files = [(shown(file.path), file.weight) for file in written.train or ()]
     found = yield from sides(files, written.format, written.columns, written.limit, share, settings.seed)
     path = data or written.test or (written.validation if isinstance(written.validation, str) else None)
     if path is not None:
+        is_test = data is not None or path != written.validation
         path = shown(path)
         test = load_rows([(path, 1.0)], written.format, written.columns, written.bad_rows).conversations
-        return test, str(path), leaks(found.prompts, test)
+        return Judged(test, str(path), leaks(found.prompts, test), is_test, found.words)
     if not found.held_back:
         raise mistake("the run has no rows to evaluate on", "data.validation", "type `--data F` with rows of your own")
-    return found.held_back, "the validation rows", []
+    return Judged(found.held_back, "the validation rows", [], False, found.words)
 
 
 def asked_rows(conversations: Sequence[Conversation], opened: Opened) -> tuple[list[Question], list[Tokenized]]:
@@ -200,7 +243,9 @@ def _answers(
     return in_order(found, f"answering {name}", len(asked))
 
 
-def _answer_rows(asked: Sequence[Question], base: Sequence[Answer], tuned: Sequence[Answer]) -> list[dict[str, Any]]:
+def _answer_rows(
+    asked: Sequence[Question], base: Sequence[Answer], tuned: Sequence[Answer], losses: Sequence[RowScore]
+) -> list[dict[str, Any]]:
     return [
         {
             "file": question.place.file,
@@ -214,6 +259,7 @@ def _answer_rows(asked: Sequence[Question], base: Sequence[Answer], tuned: Seque
             "tuned_stopped": after.stopped,
             "base_right": before.stopped and same_answer(before.text, question.wanted),
             "tuned_right": after.stopped and same_answer(after.text, question.wanted),
+            "tuned_loss": score.loss / score.tokens if score.tokens else None,
         }
-        for question, before, after in zip(asked, base, tuned, strict=True)
+        for question, before, after, score in zip(asked, base, tuned, losses, strict=True)
     ]

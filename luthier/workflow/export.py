@@ -150,7 +150,8 @@ def _finished(opened: Opened) -> Finished:
 def _rows(opened: Opened) -> Generator[Event, None, tuple[list[Tokenized], str]]:
     """Rows to compare on, of the run's test or validation rows; where there are none (any more), packaged questions."""
     try:
-        conversations, source, _ = yield from rows_to_judge(opened.settings, None)
+        judged = yield from rows_to_judge(opened.settings, None)
+        conversations, source = judged.conversations, judged.source
         _, rows = asked_rows(conversations, opened)
     except UserError as error:
         reason = error.mistakes[0]

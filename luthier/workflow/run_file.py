@@ -10,6 +10,7 @@ import orjson
 
 from luthier import plugins
 from luthier.errors import Mistake, UserError, mistake
+from luthier.evaluation import metrics
 from luthier.settings.loading import AUTO, DEFAULT, Loaded, load
 from luthier.settings.schema import Section, Settings
 
@@ -26,10 +27,15 @@ def sections() -> dict[str, type[Section]]:
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
     """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
     has to be installed first."""
-    loaded = load(files, data=data, overrides=overrides, sections=sections())
+    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices={"targets": measured()})
     if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
         raise UserError(mistakes)
     return loaded
+
+
+def measured() -> tuple[str, ...]:
+    """What a target may be set for."""
+    return tuple(sorted({*metrics.names(), *metrics.OTHER_NAMES, *metrics.ON_OTHER_ROWS, "human_eval"}))
 
 
 def written(loaded: Loaded, path: str) -> bool:
