@@ -70,6 +70,9 @@ bench-prepare: setup-bench ## preparation of rows beside TRL: speed and memory (
 bench-generate: setup-bench ## answers on the CPU beside transformers' own generation (1 to 2 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.generate $(ARGS)
 
+bench-near-duplicates: setup-bench ## near-duplicates beside datasketch (2 minutes)
+	$(RUN) -m benchmarks.near_duplicates $(ARGS)
+
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --constraint requirements.lock --output-file requirements-bench.lock requirements-bench.in

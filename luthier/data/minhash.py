@@ -13,7 +13,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,9 @@ _WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400
 """A word, or one letter of a script that is written without spaces."""
 _GOLDEN = np.uint32(0x9E3779B1)
 _CHUNK = 2**18
+_TEXTS = 2_000
+_LONGEST = 1_024
+"""Letters of a word after which the factors of its hash begin again."""
 
 
 def words_of(texts: Sequence[str]) -> tuple[Hashes, Counts]:
@@ -40,9 +42,10 @@ def words_of(texts: Sequence[str]) -> tuple[Hashes, Counts]:
 
     Case, punctuation and white space don't count: `"Hi, Bo!"` and `"hi bo"` have the same two words.
     """
-    found = [_WORD.findall(text.casefold()) for text in texts]
-    counts = np.array([len(words) for words in found], np.int64)
-    return np.array([_hash(word) for words in found for word in words], np.uint32), counts
+    parts = [_words(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
+    none = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
+    hashes, counts = zip(*parts, strict=True) if parts else ((none[0],), (none[1],))
+    return np.concatenate(hashes), np.concatenate(counts)
 
 
 def shingles(words: Hashes, counts: Counts) -> tuple[Hashes, Counts]:
@@ -109,9 +112,40 @@ def groups(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     return labels
 
 
-@lru_cache(maxsize=100_000)
-def _hash(word: str) -> int:
-    return crc32(word.encode("utf-8", "surrogatepass"))
+def _words(texts: Sequence[str]) -> tuple[Hashes, Counts]:
+    """`words_of` for a few texts, letter by letter in numpy: a word's hash is a polynomial of its bytes.
+
+    Texts of ASCII alone need no search for words: there they are runs of letters and digits.
+    """
+    plain = [
+        (text.lower() if text.isascii() else " ".join(_WORD.findall(text.casefold()))).encode("utf-8", "surrogatepass")
+        for text in texts
+    ]
+    letters = np.frombuffer(b"\n".join([b"", *plain, b""]), np.uint8)
+    inside = _in_words()[letters]
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    begins, sizes = edges[::2], edges[1::2] - edges[::2]
+    if not len(begins):
+        return np.zeros(0, np.uint32), np.zeros(len(texts), np.int64)
+    first = np.cumsum(sizes) - sizes
+    place = np.arange(int(sizes.sum())) - np.repeat(first, sizes)
+    values = (letters[inside].astype(np.uint64) + np.uint64(1)) * _powers()[place % _LONGEST]
+    sums = np.add.reduceat(values, first)
+    starts = np.cumsum([1, *(len(text) + 1 for text in plain)])
+    counts = np.diff(np.searchsorted(begins, starts))
+    return ((sums ^ (sums >> np.uint64(29))) * _powers()[3] >> np.uint64(32)).astype(np.uint32), counts
+
+
+@lru_cache(maxsize=1)
+def _in_words() -> NDArray[np.bool_]:
+    """Which bytes stand in words: letters and digits, and all of a letter beyond ASCII."""
+    return np.array([byte >= 128 or chr(byte).isalnum() for byte in range(256)])
+
+
+@lru_cache(maxsize=1)
+def _powers() -> NDArray[np.uint64]:
+    """What the letters of a word are multiplied by."""
+    return np.cumprod(np.full(_LONGEST, 0x9E3779B97F4A7C15, np.uint64), dtype=np.uint64)
 
 
 def _mixed(hashes: Hashes) -> Hashes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ FEW: Final = 5
 SHORT: Final = 6
 ALIKE_OF_LABELS: Final = 0.85
 QUESTION: Final = 20
+AT_ONCE: Final = 2_000
 
 criterion = "no_duplicate_examples"
 what = "Rows of which an earlier row has nearly all words and pairs of words; answers of up to 6 words do not count."
@@ -55,7 +57,7 @@ def judged(pairs: NDArray[np.int64], whole: Whole, message: str) -> Judged:
     """Pairs of rows (P, 2) verified, joined into groups; all but the first row of each group have a hit."""
     numbers, pairs = np.unique(pairs, return_inverse=True)
     pairs = np.sort(pairs.reshape(-1, 2), axis=1)
-    texts = [_Text(row) for row in whole.read_again(numbers)]
+    texts = list(_texts(whole.read_again(numbers)))
     share = np.array([jaccard(texts[one].parts, texts[other].parts) for one, other in pairs.tolist()])
     same_row = [_same(texts[one], texts[other]) for one, other in pairs.tolist()]
     wanted = np.array([max(texts[one].alike, texts[other].alike) for one, other in pairs.tolist()])
@@ -80,21 +82,31 @@ def judged(pairs: NDArray[np.int64], whole: Whole, message: str) -> Judged:
 
 
 class _Text:
-    """What a row is compared by. `template` is what it says without its numbers."""
+    """What a row is compared by: `parts`, its different shingles. `template` is what it says without its numbers."""
 
     __slots__ = ("alike", "answer", "numbers", "parts", "template")
 
-    def __init__(self, row: Row) -> None:
-        answer = same(row.answer)
-        self.answer = hash(answer) if answer.count(" ") < SHORT else 0
-        # Labels, which many rows share, do not make short questions alike.
-        text = row.question if self.answer and row.question else row.text
-        words, counts = words_of([text])
-        self.parts = np.unique(shingles(words, counts)[0])
+    def __init__(self, text: str, answer: str, parts: NDArray[np.uint32]) -> None:
+        self.parts = parts
         said = same(text)
-        self.alike = ALIKE_OF_LABELS if self.answer and counts[0] < QUESTION else ALIKE
         self.numbers = hash(tuple(_NUMBER.findall(said)))
         self.template = hash(_NUMBER.sub("0", said))
+        self.answer = hash(answer) if answer else 0
+        self.alike = ALIKE_OF_LABELS if answer and len(parts) < 2 * QUESTION else ALIKE
+
+
+def _texts(rows: Iterator[Row]) -> Iterator[_Text]:
+    """What some rows are compared by, a few thousand at a time."""
+    while chunk := list(islice(rows, AT_ONCE)):
+        answers = [same(row.answer) for row in chunk]
+        answers = [answer if answer.count(" ") < SHORT else "" for answer in answers]
+        # Labels, which many rows share, do not make short questions alike.
+        texts = [
+            row.question if answer and row.question else row.text for row, answer in zip(chunk, answers, strict=True)
+        ]
+        parts, counts = shingles(*words_of(texts))
+        for text, answer, of_text in zip(texts, answers, np.split(parts, np.cumsum(counts)[:-1]), strict=True):
+            yield _Text(text, answer, np.unique(of_text))
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
