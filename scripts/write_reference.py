@@ -13,11 +13,14 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from luthier.data import checks
 from luthier.settings.json_schema import Schema, alternatives
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "luthier" / "settings" / "run_file.schema.json"
 REFERENCE = ROOT / "docs" / "reference"
+MENDED_BY_OTHERS = ("label_spelling",)
+"""Checks whose rows are mended by what the other rows say."""
 
 
 def main() -> None:
@@ -25,6 +28,7 @@ def main() -> None:
         "run-file.md": run_file_page(json.loads(SCHEMA.read_text(encoding="utf-8"))),
         "commands.md": commands_page(importlib.import_module("luthier.app.cli").app),
         "python.md": python_page(importlib.import_module("luthier")),
+        "checks.md": checks_page(),
     }
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
@@ -119,6 +123,37 @@ def python_page(package: Any) -> str:
             parts.append(f"## `luthier.{name}`\n")
             parts.append(f"```python\nluthier.{name}{_signature(value)}\n```\n")
             parts.append(f"{inspect.getdoc(value) or ''}\n")
+    return "\n".join(parts)
+
+
+def checks_page() -> str:
+    """What each check of `luthier check` finds and why, by which numbers, and how it is switched off."""
+    parts = [
+        "# The checks\n",
+        "What `luthier check` looks for in rows, by the six criteria. A check passes where no more rows than it lets "
+        "pass have a hit; a criterion passes where its checks do. An *error* makes the verdict `not ready`. "
+        "How to use them: [Check rows](../how-to/check.md).\n",
+    ]
+    heading = ""
+    for check in checks.chosen():
+        if check.criterion != heading:
+            heading = check.criterion
+            parts.append(f"## {checks.CRITERIA[heading]}\n\n`{heading}` in JSON.\n")
+        parts.append(f"### `{check.name}`\n")
+        parts.append(f"{_prose(check.what)} {_prose(check.why)}\n")
+        parts.append("| threshold | of what | why, or where from |\n|---|---|---|")
+        parts += [f"| {one.value:g} | {_prose(one.meaning)} | {_prose(one.source)} |" for one in check.thresholds]
+        mends = bool(check.repair or check.repair_answer or check.name in MENDED_BY_OTHERS)
+        written = "mends the row" if mends else "leaves the row out" if check.leaves_out else "keeps the row"
+        needs = sorted(check.needs - {*checks.MADE})
+        parts.append("")
+        parts.append(
+            f"- {check.severity}; {100 * check.tolerated:g}% of the rows may have it; `--write` {written}\n"
+            f"- what to do: {_prose(check.remedy)}\n"
+            + (f"- needs {', '.join(needs)}\n" if needs else "")
+            + (f"- needs the package {check.package}: `pip install 'luthier[check]'`\n" if check.package else "")
+            + f"- to switch it off: `luthier check rows.jsonl --skip {check.name}`\n"
+        )
     return "\n".join(parts)
 
 
