@@ -1,0 +1,82 @@
+"""The checks over files: the same on one process and on several, whatever the rows hold, and stopped half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from luthier.data import checks, parallel, text
+from luthier.data.check import Gathered, look
+from luthier.data.quality import Quality, measure
+from luthier.flow import Progress, result_of
+from tests.data.planted_faults import planted
+
+
+def rows_file(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8", errors="surrogatepass")
+    return path
+
+
+def measured(path: Path) -> Quality:
+    return result_of(measure(Gathered(*look([(path, 1.0)])), checks.chosen()))
+
+
+def told(quality: Quality) -> list[Any]:
+    return [
+        (result.check.name, result.passed, result.rows.tolist(), result.problems.listed, dict(result.kinds))
+        for result in quality.results
+    ]
+
+
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = planted("development")[0].rows
+    path = rows_file(tmp_path / "rows.jsonl", rows * 3)
+    monkeypatch.setattr(text, "RUN_BYTES", 50_000)
+    alone = measured(path)
+    monkeypatch.setattr(parallel, "FEW_BYTES", 0)
+    monkeypatch.setattr(parallel, "cores", lambda: 3)
+    assert told(measured(path)) == told(alone)
+    assert sum(result.count for result in alone.results) > 2 * len(rows)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip)), min_size=1, max_size=30
+    )
+)
+def test_no_text_makes_a_check_fail_and_every_problem_has_a_place_and_a_remedy(
+    tmp_path: Path, pairs: list[tuple[str, str]]
+) -> None:
+    rows = [{"instruction": asked, "response": answer} for asked, answer in pairs]
+    quality = measured(rows_file(tmp_path / "rows.jsonl", rows))
+    assert quality.rows == len(rows)
+    for problem in quality.problems.listed:
+        assert 1 <= problem.place.line <= len(rows)
+        assert problem.message
+        assert problem.remedy
+
+
+def test_who_stops_the_reading_gets_the_report_of_the_rows_so_far(tmp_path: Path) -> None:
+    long = {"instruction": "What is long?", "response": "This is. " + "word " * 60_000}
+    path = rows_file(tmp_path / "rows.jsonl", [long] * 12)
+    seen: list[Progress] = []
+    work = measure(Gathered(*look([(path, 1.0)])), checks.chosen(), stopped=lambda: len(seen) >= 1)
+    quality = result_of(work, lambda event: seen.append(event) if isinstance(event, Progress) else None)
+    assert not quality.complete
+    assert 0 < quality.rows < 12
+    assert next(result for result in quality.results if result.check.name == "exact_duplicates").count
+
+
+def test_what_the_checks_keep_of_a_row_is_less_than_a_kilobyte(tmp_path: Path) -> None:
+    path = rows_file(tmp_path / "rows.jsonl", planted("development")[0].rows)
+    whole = measured(path).whole
+    kept = sum(column.nbytes for column in whole.columns.values()) + whole.file.nbytes + whole.line.nbytes
+    assert kept + whole.category.nbytes + whole.held_out.nbytes < 300 * len(whole)
+    assert np.unique(whole.line).size == len(whole)
