@@ -43,11 +43,23 @@ def judge(parts: Sequence[NDArray[np.int32]], whole: Whole) -> Judged:
         return Hit(f"{total[row]:,} letters, about {total[row] // LETTERS_A_TOKEN:,} tokens")
 
     own = letters[~whole.held_out]
-    numbers = {
+    numbers: dict[str, Any] = {
         name: {str(level): int(np.percentile(of, level)) for level in (5, 50, 95, 100)}
         for name, of in (("prompt_letters", own[:, 0]), ("answer_letters", own[:, 1]))
     }
+    numbers["histogram"] = {
+        name: _histogram(of) for name, of in (("prompt_letters", own[:, 0]), ("answer_letters", own[:, 1]))
+    }
     return Judged(rows, describe, numbers=numbers)
+
+
+def _histogram(lengths: NDArray[np.int32]) -> dict[str, int]:
+    """How many lengths are under each power of two: 3, 5 and 6 give `{"2-3": 1, "4-7": 2}`; 0 counts by itself."""
+    power, counts = np.unique(np.frexp(lengths.astype(np.float64))[1], return_counts=True)
+    return {
+        ("0" if two == 0 else f"{2 ** (two - 1):,}-{2**two - 1:,}"): many
+        for two, many in zip(power.tolist(), counts.tolist(), strict=True)
+    }
 
 
 def faulty() -> list[dict[str, Any]]:
