@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,3 +178,9 @@ def test_more_rows_are_needed_where_the_interval_reaches_over_the_target(name: s
         assert needed is not None
         assert needed > measure.n
         assert metric.rows_needed(measure.n, measure.value, near, measure.value) is None
+
+
+def test_every_metric_has_a_paragraph_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    explained = [word for line in page.splitlines() if line.startswith("### ") for word in re.findall(r"`(\w+)`", line)]
+    assert sorted(explained) == sorted([*metrics.names(), *metrics.OTHER_NAMES, *metrics.ON_OTHER_ROWS])
