@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-generate lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -66,6 +66,9 @@ COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-
 
 bench-prepare: setup-bench ## preparation of rows beside TRL: speed and memory (about 20 minutes)
 	$(RUN) -m benchmarks.prepare $(ARGS)
+
+bench-score: setup-bench ## scoring of labels beside lm-eval (about 30 minutes; goes on where it was stopped)
+	$(RUN) -m benchmarks.score_labels $(ARGS)
 
 bench-generate: setup-bench ## answers on the CPU beside transformers' own generation (1 to 2 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.generate $(ARGS)
