@@ -103,6 +103,9 @@ def train(
 def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event, None, Trained]:
     """What the first process does, which is mostly the only one: the run from its beginning to its end."""
     earlier, loaded = asked()
+    if earlier:
+        with earlier.lock():  # refused before a second model is loaded beside the first one's
+            pass
     ready = yield from _get_ready(loaded, world, earlier.read_passes() if earlier else None)
     run, ready = (earlier, ready) if earlier else _begin(ready, root, stem)
     world.first(run.folder)

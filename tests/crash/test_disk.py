@@ -18,6 +18,7 @@ from luthier.errors import UserError
 from luthier.flow import StepLog
 from luthier.runs import status
 from luthier.runs.run import Run
+from luthier.workflow import train as workflow
 from luthier.workflow.train import train
 from tests.crash.survival import NAME, assert_same, go_on, in_child, settings_of, timeless
 from tests.workflow.conftest import worked
@@ -199,6 +200,7 @@ def test_a_second_process_is_refused_by_the_pid_of_the_first(
     next(event for event in verb if isinstance(event, StepLog) and event.step == 3)
 
     def second() -> None:
+        workflow._get_ready = None  # type: ignore[assignment]  # a model is not even looked for
         raise SystemExit(command_line(["train", "--resume", str(memory_folder / NAME)]))
 
     before = {path: path.read_bytes() for path in (memory_folder / NAME).rglob("*") if path.is_file()}
