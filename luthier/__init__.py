@@ -106,11 +106,13 @@ def check(
     format: str | None = None,
     skip: Sequence[str] = (),
     held_out: Sequence[str] = (),
+    benchmark: Sequence[str] = (),
     listen: Listen | None = None,
 ) -> Checked:
     """What would be read, kept and trained on, and how the rows do by the six criteria; with `mask`, the tokens of that
     many rows, each trained or not; with `write`, the rows that can be used and that no check leaves out are written
-    into that file, in the form `format` or their own. `skip` names checks to leave out, `held_out` test files."""
+    into that file, in the form `format` or their own. `skip` names checks to leave out, `held_out` test files,
+    `benchmark` files of which no 13 words may stand in the rows."""
     from luthier.flow import result_of
     from luthier.workflow.check import check
 
@@ -124,6 +126,7 @@ def check(
             format=format,
             skip=skip,
             held_out=_listed(held_out),
+            benchmark=_listed(benchmark),
         ),
         listen,
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from luthier.data.check import Checked, Gathered, Problems, Source, check_block
 from luthier.data.checks import CRITERIA, MADE, Check, Hit, Judged, Row, Rows, Whole
+from luthier.data.checks.benchmark_overlap import grams
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, blocks
 from luthier.errors import UserError
@@ -132,11 +133,13 @@ def measure(
     held_out: Sequence[Source] = (),
     columns: Mapping[str, NDArray[Any]] | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    benchmark: Sequence[Source] = (),
 ) -> Generator[Progress, None, Quality]:
     """Reads the rows of `gathered.sources` and of `held_out` and runs the chosen checks over them.
 
     `gathered` is filled as `Gathered.checked` fills it, by the rows of its own sources alone. `held_out` are the files
-    of validation and test rows, which only leaks are looked for in. Where `stopped()` gets true, reading ends and the
+    of validation and test rows, which only leaks are looked for in; `benchmark` are files of rows whose runs of words
+    must not stand in the others. Where `stopped()` gets true, reading ends and the
     rows so far are judged. Yields how far it is, in rows.
     """
     sources = [*gathered.sources, *held_out]
@@ -144,9 +147,10 @@ def measure(
     paths = [source.path for source in sources]
     own = len(gathered.sources)
     before, rows, complete = bytes_of(paths), 0, True
+    runs = _runs(benchmark) if benchmark else None
 
     def look(number: int, block: Block) -> _Seen:
-        return _look(block, sources[number], chosen, number >= own)
+        return _look(block, sources[number], chosen, number >= own, runs)
 
     for number, end, found in each_block(paths, look):
         if isinstance(found, UserError):
@@ -170,9 +174,21 @@ def measure(
     return Quality(int((~whole.held_out).sum()), criteria, whole, complete)
 
 
-def _look(block: Block, source: Source, chosen: Sequence[Check], held_out: bool) -> _Seen:
+def _runs(sources: Sequence[Source]) -> NDArray[np.uint64]:
+    """The hashes (sorted) of all runs of words that `benchmark_overlap` looks for."""
+    found = [np.zeros(0, np.uint64)]
+    for source in sources:
+        for block in blocks(source.path):
+            rows = Rows([Row(conversation) for conversation in check_block(block, source).conversations])
+            found.append(grams(rows)[0])
+    return np.unique(np.concatenate(found))
+
+
+def _look(
+    block: Block, source: Source, chosen: Sequence[Check], held_out: bool, benchmark: NDArray[np.uint64] | None
+) -> _Seen:
     checked = check_block(block, source)
-    rows = Rows([Row(conversation) for conversation in checked.conversations], held_out)
+    rows = Rows([Row(conversation) for conversation in checked.conversations], held_out, benchmark)
     hits, parts = {}, {}
     for check in chosen:
         if check.look is not None and not held_out and check.installed:

@@ -85,6 +85,18 @@ def evaluate(
     )
 
 
+def difference(
+    name: str, questions: Sequence[Question], one: Scored, other: Scored, seed: int = 0, schema: Any = None
+) -> Measure:
+    """One model's metric minus the other's on the same rows, each row compared with itself.
+
+    `details` hold the paired test's `probability`. Both models must have been measured by it.
+    """
+    metric = metrics.load(name)
+    samples = [_Model(questions, scored, schema).sample(metric) for scored in (one, other)]
+    return metric.difference(*samples, np.random.default_rng(seed))
+
+
 @dataclass(frozen=True, slots=True)
 class _Model:
     """What one model did with the rows, for metrics of every need."""
@@ -146,8 +158,7 @@ def _difference(
     for whose, measure in (("the tuned model", of_tuned[name]), ("base", of_base[name])):
         if measure.value is None:
             return Measure(None, n=measure.n, reason=f"not measured for {whose}: {measure.reason}")
-    metric = metrics.load(name)
-    return metric.difference(tuned.sample(metric), base.sample(metric), np.random.default_rng(seed))
+    return difference(name, tuned.questions, tuned.scored, base.scored, seed, tuned.schema)
 
 
 def _absent(name: str) -> str:

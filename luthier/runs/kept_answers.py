@@ -17,7 +17,7 @@ _WHAT_CHANGED = {
     "data_sha256": "the rows changed",
     "weights_sha256": "the run's weights changed",
     "settings_sha256": "the run's settings changed",
-    "most_tokens": "the most tokens of an answer changed",
+    "max_tokens": "the most tokens of an answer changed",
 }
 
 
@@ -32,7 +32,7 @@ class Asked:
     data_sha256: str
     weights_sha256: str
     settings_sha256: str
-    most_tokens: int
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,6 +338,19 @@ class Run:
         whole.make_folder(self.page.parent)
         whole.write_bytes(self.page, html.encode())
 
+    def write_judgement(self, judgement: Mapping[str, Any]) -> None:
+        """reports/judge.json: what a model made of the run's answers."""
+        whole.make_folder(self.page.parent)
+        whole.write_json(self.page.with_name("judge.json"), judgement)
+
+    def write_comparison(self, comparison: Mapping[str, Any], html: str) -> tuple[Path, Path]:
+        """reports/comparison.json and comparison.html: this run beside others. Gives their paths."""
+        data, page = self.page.with_name("comparison.json"), self.page.with_name("comparison.html")
+        whole.make_folder(page.parent)
+        whole.write_json(data, comparison)
+        whole.write_bytes(page, html.encode("utf-8", "backslashreplace"))
+        return data, page
+
     @property
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's event files."""

@@ -51,15 +51,17 @@ def check(
     format: str | None = None,
     skip: Sequence[str] = (),
     held_out: Sequence[str] = (),
+    benchmark: Sequence[str] = (),
 ) -> Generator[Event, None, Checked]:
     """Checks files of rows, or a run file with its settings, rows, template and masks.
 
     Files of rows are checked without a model unless `mask` rows are to be shown; LLaMA-Factory's `dataset_info.json`
     stands for the files that it names beside it, and one of its names for that file. Bad rows are problems here, not
     errors. All rows go through the checks of the six criteria but those in `skip`; `held_out` are files of validation
-    and test rows, which must not stand in the others. With `write` the rows that can be used and that no check leaves
-    out go into that file, as rows of the form `format` or of their own, and the others into one beside it. Ctrl-C ends
-    it with what was found so far. Raises `UserError` for a run file that cannot be used.
+    and test rows, which must not stand in the others, nor may runs of words of the files in `benchmark`. With `write`
+    the rows that can be used and that no check leaves out go into that file, as rows of the form `format` or of their
+    own, and the others into one beside it. Ctrl-C ends it with what was found so far. Raises `UserError` for a run file
+    that cannot be used.
     """
     if not files:
         raise mistake(
@@ -74,7 +76,7 @@ def check(
     chosen = checks.chosen(skip)
     if of_rows:
         to = Path(write) if write is not None else None
-        return (yield from _rows_checked(files, held_out, chosen, to, format))
+        return (yield from _rows_checked(files, (held_out, benchmark), chosen, to, format))
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
@@ -88,25 +90,25 @@ def check(
     kept_apart = [path for path in (data_of.validation, data_of.test) if isinstance(path, str)]
     paths = [(run_file.shown(file.path), file.weight) for file in data_of.train or ()]
     sources, mistakes = look(paths, data_of.format, data_of.columns)
-    apart = _held_out([*(run_file.shown(path) for path in kept_apart), *held_out], data_of.format, data_of.columns)
-    quality, stopped_by = yield from _measured(Gathered(sources, mistakes), apart, chosen)
+    apart = _apart([*(run_file.shown(path) for path in kept_apart), *held_out], data_of.format, data_of.columns)
+    quality, stopped_by = yield from _measured(Gathered(sources, mistakes), apart, chosen, _apart(benchmark))
     return replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
 
 
 def _rows_checked(
     files: Sequence[str],
-    held_out: Sequence[str],
+    beside: tuple[Sequence[str], Sequence[str]],
     chosen: Sequence[checks.Check],
     write: Path | None,
     format: str | None,
 ) -> Generator[Event, None, Checked]:
     sources, mistakes = look([(file, 1.0) for file in files])
-    apart = _held_out(held_out)
+    apart, benchmark = (_apart(named) for named in beside)
     if format is not None:
         plugins.load(FORMS, format)
     yield from _forms({source.name: source.detection for source in (*sources, *apart) if source.detection})
     gathered = Gathered(sources, mistakes)
-    quality, stopped_by = yield from _measured(gathered, apart, chosen)
+    quality, stopped_by = yield from _measured(gathered, apart, chosen, benchmark)
     if write is None or stopped_by:
         found = _checked(gathered.finish("drop"), gathered.problems, (), quality)
         return replace(found, stopped_by=stopped_by)
@@ -118,8 +120,8 @@ def _rows_checked(
     return replace(_checked(done.account, done.problems, (), quality), written=done)
 
 
-def _held_out(files: Sequence[str], format: str = "auto", columns: Mapping[str, str] | None = None) -> Sequence[Source]:
-    """The files of validation and test rows. Raises `UserError` for those that cannot be read."""
+def _apart(files: Sequence[str], format: str = "auto", columns: Mapping[str, str] | None = None) -> Sequence[Source]:
+    """Files of rows that are not trained on. Raises `UserError` for those that cannot be read."""
     sources, mistakes = look([(file, 1.0) for file in files], format, columns)
     if mistakes:
         raise UserError(mistakes)
@@ -127,11 +129,11 @@ def _held_out(files: Sequence[str], format: str = "auto", columns: Mapping[str, 
 
 
 def _measured(
-    gathered: Gathered, held_out: Sequence[Source], chosen: Sequence[checks.Check]
+    gathered: Gathered, held_out: Sequence[Source], chosen: Sequence[checks.Check], benchmark: Sequence[Source]
 ) -> Generator[Event, None, tuple[Quality, int]]:
     """The six criteria, of the rows so far where a signal came: then its number, else 0."""
     with caught() as signal:
-        quality = yield from measure(gathered, chosen, held_out, stopped=lambda: bool(signal.number))
+        quality = yield from measure(gathered, chosen, held_out, None, lambda: bool(signal.number), benchmark)
     if signal.number:
         yield Note("warning", f"stopped: the report is of the first {count(quality.rows, 'row')}")
     return quality, signal.number

@@ -39,22 +39,22 @@ class Generated:
 
 
 def generate(
-    run: str, *, data: str, out: str, most_tokens: int = MOST_TOKENS, root: Path = Path("runs")
+    run: str, *, data: str, out: str, max_tokens: int = MOST_TOKENS, root: Path = Path("runs")
 ) -> Generator[Event, None, Generated]:
     """Answers each row of `data` into `out`, one JSON line a row in the same order: file, line, prompt, answer,
-    stopped (false where the limit of `most_tokens` cut it).
+    stopped (false where the limit of `max_tokens` cut it).
 
     An answer that a row already has is not shown to the model. Each answer is kept in the run as it is found; stopped
     half-way and started again, only the other rows are asked. `out` is written whole at the end, or not at all.
     """
     if Path(out).exists():
         raise mistake("the file exists, and is left as it is", out, "name another file with --out")
-    if most_tokens < 1:
-        raise mistake(f"an answer of {most_tokens} tokens is none", "--max-tokens", "write a number from 1 on")
+    if max_tokens < 1:
+        raise mistake(f"an answer of {max_tokens} tokens is none", "--max-tokens", "write a number from 1 on")
     rows = _rows(data)
     opened = yield from open_run(run, root)
     questions = list(_questions(rows, opened))
-    kept = KeptAnswers.find(opened.run.folder / "answers", _asked(opened.run, data, out, len(rows), most_tokens))
+    kept = KeptAnswers.find(opened.run.folder / "answers", _asked(opened.run, data, out, len(rows), max_tokens))
     with kept.lock():
         found = {line["line"]: line for line in kept.lines()}
         left = [question for question in questions if question.place.line not in found]
@@ -62,7 +62,7 @@ def generate(
             yield Note("rows", f"going on: {len(found):,} of {len(rows):,} rows were answered before, in {kept.path}")
         if left:
             engine = opened.tuned(opened.open_base())
-            yield from _answered(engine, left, opened, most_tokens, kept)
+            yield from _answered(engine, left, opened, max_tokens, kept)
         lines = {line["line"]: line for line in kept.lines()}
         make_folder(Path(out).parent, above=True)
         ordered = (lines[question.place.line] for question in questions)
@@ -86,7 +86,7 @@ def _questions(rows: Sequence[Conversation], opened: Opened) -> Iterator[Questio
         yield Question(tokens, text, "", row.place, row.category)
 
 
-def _asked(run: Run, data: str, out: str, rows: int, most_tokens: int) -> Asked:
+def _asked(run: Run, data: str, out: str, rows: int, max_tokens: int) -> Asked:
     """What the answers depend on. The weights' manifest holds a hash of each of their files."""
     return Asked(
         str(Path(out).absolute()),
@@ -95,7 +95,7 @@ def _asked(run: Run, data: str, out: str, rows: int, most_tokens: int) -> Asked:
         data_sha256=_sha256(Path(data)),
         weights_sha256=_sha256(run.weights / "manifest.json"),
         settings_sha256=_sha256(run.settings_path),
-        most_tokens=most_tokens,
+        max_tokens=max_tokens,
     )
 
 
@@ -105,12 +105,12 @@ def _sha256(path: Path) -> str:
 
 
 def _answered(
-    engine: Engine, asked: Sequence[Question], opened: Opened, most_tokens: int, kept: KeptAnswers
+    engine: Engine, asked: Sequence[Question], opened: Opened, max_tokens: int, kept: KeptAnswers
 ) -> Generator[Event, None, None]:
     """Keeps the answer to each question as it is found."""
-    if why := engine.why_padded(max(len(question.tokens) for question in asked) + most_tokens):
+    if why := engine.why_padded(max(len(question.tokens) for question in asked) + max_tokens):
         yield Note("warning", why)
-    found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, most_tokens)
+    found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, max_tokens)
     for done, (index, answer) in enumerate(found, 1):
         kept.add(_line(asked[index], answer))
         yield Progress("answering", done, len(asked))

@@ -19,14 +19,16 @@ NAMES = plugins.names(CHECKS)
 
 
 def measured(folder: Path, rows: list[dict[str, Any]], name: str) -> Quality:
-    """What the check says of the rows, beside the held-out rows that its file may give."""
-    given = {"rows": rows, "held_out": getattr(plugins.load(CHECKS, name), "held_out", [])}
+    """What the check says of the rows, beside the held-out rows and the benchmark that its file may give."""
+    module = plugins.load(CHECKS, name)
+    given = {"rows": rows, "held_out": getattr(module, "held_out", []), "benchmark": getattr(module, "benchmark", [])}
     sources = {}
     for part, values in given.items():
         path = folder / f"{part}.jsonl"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in values), encoding="utf-8")
         sources[part] = look([(path, 1.0)] if values else [])
-    return result_of(measure(Gathered(*sources["rows"]), [checks.load(name)], sources["held_out"][0]))
+    gathered, held_out, benchmark = Gathered(*sources["rows"]), sources["held_out"][0], sources["benchmark"][0]
+    return result_of(measure(gathered, [checks.load(name)], held_out, benchmark=benchmark))
 
 
 @pytest.mark.parametrize("name", NAMES)

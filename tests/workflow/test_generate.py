@@ -25,12 +25,12 @@ def run(trained: Trained, tmp_path: Path) -> Path:
 
 def generated(run: Path, tmp_path: Path, out: str = "answers.jsonl", **options: Any) -> tuple[Generated, list[Any]]:
     data, file = str(tmp_path / "rows.jsonl"), str(tmp_path / out)
-    return worked(generate(str(run), data=data, out=file, **{"most_tokens": MOST_TOKENS} | options))
+    return worked(generate(str(run), data=data, out=file, **{"max_tokens": MOST_TOKENS} | options))
 
 
 def stopped_after(run: Path, tmp_path: Path, rows: int) -> None:
     verb = generate(
-        str(run), data=str(tmp_path / "rows.jsonl"), out=str(tmp_path / "answers.jsonl"), most_tokens=MOST_TOKENS
+        str(run), data=str(tmp_path / "rows.jsonl"), out=str(tmp_path / "answers.jsonl"), max_tokens=MOST_TOKENS
     )
     for event in verb:
         if isinstance(event, Progress) and event.done == rows:
@@ -63,7 +63,7 @@ def test_rows_weights_and_lengths_that_changed_since_are_refused_with_what_to_ty
     rows = write_rows(tmp_path / "rows.jsonl", 4)
     stopped_after(run, tmp_path, 2)
     with pytest.raises(UserError, match="the most tokens of an answer changed since 2 of 4 rows were answered"):
-        generated(run, tmp_path, most_tokens=9)
+        generated(run, tmp_path, max_tokens=9)
     text = rows.read_text(encoding="utf-8")
     rows.write_text(text.replace("sky", "sea"), encoding="utf-8")
     with pytest.raises(UserError, match=r"the rows changed since .*answered for this file(.|\n)*--out, or delete .*"):

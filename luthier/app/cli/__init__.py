@@ -13,7 +13,7 @@ import typer
 from luthier import __version__
 from luthier.app.cli import ending
 from luthier.app.cli.job import Job
-from luthier.app.cli.verbs import chat, check, demo, evaluate, export, generate, models, selftest, train
+from luthier.app.cli.verbs import chat, check, compare, demo, evaluate, export, generate, models, selftest, train
 from luthier.errors import Mistake
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for verb in (
     train.train,
     evaluate.evaluate,
     generate.generate,
+    compare.compare,
     check.check,
     chat.chat,
     export.export,

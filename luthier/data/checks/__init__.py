@@ -125,10 +125,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a block of one file. `held_out`: they are kept for validation or testing."""
+    """The rows of a block of one file. `held_out`: they are kept for validation or testing. `benchmark` holds the hashes
+    (sorted) of what `benchmark_overlap` compares, where the user names a benchmark."""
 
     rows: Sequence[Row]
     held_out: bool = False
+    benchmark: NDArray[np.uint64] | None = None
 
     @cached_property
     def words(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:

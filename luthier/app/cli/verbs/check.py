@@ -39,6 +39,9 @@ def check(
     held_out: Annotated[
         list[str] | None, typer.Option(metavar="F", help="Validation or test rows, which must not leak.")
     ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(metavar="F", help="A benchmark, of which no 13 words may stand in the rows.")
+    ] = None,
     json: JsonOption = False,
 ) -> Job:
     """Look at rows or a run file; clean and convert rows.
@@ -67,6 +70,7 @@ def check(
             format=format,
             skip=skip or (),
             held_out=held_out or (),
+            benchmark=benchmark or (),
         )
         checked = result_of(work, listen)
         return Outcome(

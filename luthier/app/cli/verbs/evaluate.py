@@ -13,6 +13,7 @@ from luthier.app.cli.job import Job, JsonOption, Outcome, StrictOption
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from luthier.evaluation.model_judge import Judged
     from luthier.flow import Event, Report
 
 
@@ -24,35 +25,55 @@ def evaluate(
         typer.Option(metavar="MODULE:FUNCTION", help="Also measure by a function of your own; may be repeated."),
     ] = None,
     schema: Annotated[str | None, typer.Option(metavar="F", help="A JSON schema that answers must keep.")] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also have another model compare the answers, at any OpenAI-compatible address. Its key, where it "
+            "needs one, is taken from LUTHIER_JUDGE_KEY.",
+        ),
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="M", help="The judge's name at that address.")] = None,
+    judge_rows: Annotated[int, typer.Option(metavar="N", min=1, help="The most rows that the judge gets.")] = 100,
     strict: StrictOption = False,
     json: JsonOption = False,
 ) -> Job:
     """Measure a run beside the untouched model.
 
-    Exit code 1 where a target was missed.
+    Exit code 1 where a target was missed. Nothing leaves this machine unless --judge names an address.
 
     \b
         luthier evaluate runs/rows-lora-1
         luthier evaluate runs/rows-lora-1 --data test.jsonl --json
         luthier evaluate runs/rows-lora-1 --metric my_metrics:politeness
+        luthier evaluate runs/rows-lora-1 --judge http://localhost:8000/v1 --judge-model qwen3-32b
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
         from luthier.app.cli.evaluation import any_missed
         from luthier.flow import result_of
         from luthier.workflow.evaluate import evaluate
+        from luthier.workflow.judge import judge_answers, require
 
+        require(judge, judge_model)
         report = result_of(evaluate(run, data=data, own_metrics=metric or [], schema=schema), listen)
-        return Outcome(asdict(report), lambda console: _show(run, report, console), any_missed(report, strict))
+        judged = None
+        if judge and judge_model:
+            judged = result_of(judge_answers(run, judge, judge_model, judge_rows), listen)
+        shown = asdict(report) | ({"judge": asdict(judged)} if judged else {})
+        return Outcome(shown, lambda console: _show(run, report, judged, console), any_missed(report, strict))
 
     return Job(work, json)
 
 
-def _show(run: str, report: Report, console: Console) -> None:
+def _show(run: str, report: Report, judged: Judged | None, console: Console) -> None:
     from luthier.app.cli.evaluation import print_evaluation
+    from luthier.app.cli.judgement import print_judgement
     from luthier.app.cli.next_steps import next_steps
     from luthier.runs import Run
 
     found = Run.find(run)
     print_evaluation(report, console)
+    if judged:
+        print_judgement(judged, console)
     next_steps(console, (["chat", str(found.folder)], "talk to it"), page=str(found.page))

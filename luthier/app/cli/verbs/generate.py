@@ -38,7 +38,7 @@ def generate(
         from luthier.report.numbers import count
         from luthier.workflow.generate import generate
 
-        made = result_of(generate(run, data=data, out=out, most_tokens=max_tokens), listen)
+        made = result_of(generate(run, data=data, out=out, max_tokens=max_tokens), listen)
         text = f"{count(made.rows, 'answer')} in {one_line(made.out)}"
         return Outcome(asdict(made), lambda console: console.print(text, soft_wrap=True))
 
