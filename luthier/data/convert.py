@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,7 @@ RAW_LETTERS = 10_000_000
 @dataclass(frozen=True, slots=True)
 class Converted:
     """What became of the rows: `rows` of `form` stand in `path`; `quarantine` is the file of the others, if any;
-    `repaired` that of the rows that were changed, as they were before."""
+    `repaired` that of the rows that were changed, as they were before; `redacted` counts placeholders by kind."""
 
     path: Path
     form: str
@@ -41,6 +41,7 @@ class Converted:
     account: Account
     problems: Problems
     repaired: Path | None = None
+    redacted: Mapping[str, int] = field(default_factory=dict)
 
 
 def convert(
@@ -86,7 +87,7 @@ def convert(
         repaired.unlink()
     said = quarantine if account.total.dropped else None
     was = repaired if work.repaired else None
-    return Converted(out, form, account.total.kept, said, account, work.gathered.problems, was)
+    return Converted(out, form, account.total.kept, said, account, work.gathered.problems, was, work.redacted)
 
 
 def beside(out: Path, what: str) -> Path:
@@ -117,6 +118,7 @@ class _Work:
     dropped: dict[str, Counter[tuple[str, str | None]]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
+    redacted: Counter[str] = field(default_factory=Counter)
     conversations: int = 0
 
     def block(self, number: int, block: Block, following: int | None, files: _Files) -> None:
@@ -159,7 +161,9 @@ class _Work:
                 continue
             if mended.rules:
                 self.repaired += 1
-                files.changed(_entry(row, text(), rules=list(mended.rules)))
+                self.redacted.update(mended.redacted)
+                redacted = {"redacted": dict(mended.redacted)} if mended.redacted else {}
+                files.changed(_entry(row, text(), rules=list(mended.rules), **redacted))
 
     def _mended(self, row: Record, conversation: Conversation, source: Source) -> Mended:
         number, self.conversations = self.conversations, self.conversations + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from luthier.data.checks import Row
 from luthier.data.fields import Parsed
 from luthier.data.quality import Quality, Result
+from luthier.data.redact import Redactor, finders
 from luthier.flow import Conversation, Place
 
 Parse = Callable[[Mapping[str, Any], Place], Parsed]
@@ -18,31 +19,49 @@ Parse = Callable[[Mapping[str, Any], Place], Parsed]
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A row's `values` after the rules that changed them; `reason` is why it is left out, empty where it is kept."""
+    """A row's `values` after the rules that changed them; `reason` is why it is left out, empty where it is kept.
+    `redacted` counts the values that placeholders stand for, by kind."""
 
     values: Mapping[str, Any]
     rules: tuple[str, ...] = ()
     reason: str = ""
+    redacted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Mending:
-    """The rows of a `Quality` by their numbers: those that are not held out, in the files' order."""
+    """The rows of a `Quality` by their numbers: those that are not held out, in the files' order.
 
-    def __init__(self, quality: Quality) -> None:
+    `redact` names what placeholders are to stand for (`luthier.data.redact.finders`); its checks leave out no row.
+    """
+
+    def __init__(self, quality: Quality, redact: Sequence[str] = ()) -> None:
+        self.find = finders(redact)
         results = [result for result in quality.results if result.rows.any()]
         self.repairing = [result for result in results if _repairs(result)]
-        self.leaving_out = [result for result in results if result.check.leaves_out and not _repairs(result)]
+        self.leaving_out = [
+            result
+            for result in results
+            if result.check.leaves_out and not _repairs(result) and result.check.name not in self.find
+        ]
         touched = [result.rows for result in (*self.repairing, *self.leaving_out)]
         self.touched = np.any(touched, axis=0) if touched else np.zeros(len(quality.whole), np.bool_)
 
     def row(self, number: int, values: Mapping[str, Any], conversation: Conversation, parse: Parse) -> Mended:
         """What becomes of the row of that number. `parse` is its form's."""
-        if not self.touched[number]:
+        if not self.touched[number] and not self.find:
             return Mended(values)
         reasons = [_reason(result, number, Row(conversation)) for result in self.leaving_out if result.rows[number]]
         if reasons:
             return Mended(values, reason="; ".join(reasons))
-        rules = []
+        rules: list[str] = []
+        redactor = Redactor([*self.find.values()])
+        changed = redactor.value(values) if self.find else values
+        if redactor.counts:
+            parsed = parse(changed, conversation.place)
+            if parsed.conversation is None:
+                return Mended(values, reason="redact: with placeholders it is no row any more")
+            values, conversation = changed, parsed.conversation
+            rules.append("redact")
         for result in self.repairing:
             if not result.rows[number]:
                 continue
@@ -58,7 +77,7 @@ class Mending:
                 return Mended(values, reason=f"{result.check.name}: {why}, which cannot be mended")
             values, conversation = changed, parsed.conversation
             rules.append(result.check.name)
-        return Mended(values, tuple(rules))
+        return Mended(values, tuple(rules), redacted=redactor.counts)
 
 
 def _repairs(result: Result) -> bool:

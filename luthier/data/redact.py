@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from luthier import plugins
 from luthier.data.checks import CHECKS
-from luthier.data.checks._spans import Find, apart
+from luthier.data.checks._spans import Find, Span, apart
 from luthier.errors import mistake
 
 WORDS: Final = {"mail": "EMAIL", "ip": "IP_ADDRESS", "national_id": "NATIONAL_ID"}
 """How a placeholder names a kind, where that is not the kind itself in capitals."""
-DEFAULT: Final = ("personal_data", "secrets")
+REDACTED: Final = ("personal_data", "secrets")
+"""The checks whose finds can be replaced."""
 
 
-def finders(names: Sequence[str] = DEFAULT) -> list[Find]:
-    """What finds the values of some checks, `all` for the default ones. Raises `UserError` for a check that finds no
-    values, with the names of those that do."""
-    found: list[Find] = []
-    for name in DEFAULT if "all" in names else names:
-        find = getattr(plugins.load(CHECKS, name), "spans", None)
-        if find is None:
-            able = [one for one in plugins.names(CHECKS) if hasattr(plugins.load(CHECKS, one), "spans")]
-            raise mistake(f"{name} finds no values to put placeholders for", "--redact", f"one of: {', '.join(able)}")
-        found.append(find)
+def finders(names: Sequence[str]) -> dict[str, Find]:
+    """What finds the values to replace, by check. Each name is a check (`personal_data`), a kind (`mail`), or `all`.
+
+    Raises `UserError` for another name, with those that there are.
+    """
+    kinds = {check: list(plugins.load(CHECKS, check).NAMES) for check in REDACTED}
+    known = {"all", *kinds, *(kind for of in kinds.values() for kind in of)}
+    if unknown := [name for name in names if name not in known]:
+        able = "; ".join(f"{check} (or of it {', '.join(of)})" for check, of in kinds.items())
+        raise mistake(f"{unknown[0]} is nothing that is redacted", "--redact", f"one of: all; {able}")
+    found: dict[str, Find] = {}
+    for check, of in kinds.items():
+        wanted = frozenset(of if {"all", check} & {*names} else {*of} & {*names})
+        if wanted:
+            found[check] = partial(_of_kinds, plugins.load(CHECKS, check).spans, wanted)
     return found
+
+
+def _of_kinds(spans: Find, wanted: frozenset[str], text: str) -> list[Span]:
+    return [span for span in spans(text) if span.kind in wanted]
 
 
 @dataclass(slots=True)

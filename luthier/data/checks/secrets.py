@@ -74,7 +74,7 @@ _MARKS: Final = {
 }  # fmt: skip
 """A pattern is tried only where the text holds one of its marks."""
 _PATTERNS: Final = tuple((kind, _MARKS[kind], re.compile(pattern)) for kind, (_, pattern) in _KINDS.items())
-_NAMES: Final = {kind: name for kind, (name, _) in _KINDS.items()}
+NAMES: Final = {kind: name for kind, (name, _) in _KINDS.items()}
 _MADE_UP: Final = re.compile(
     r"(?i:x{6}|example|your|placeholder|changeme|dummy|redacted|sample|insert|abcdef|123456789|\.\.\.|0{8})"
 )
@@ -86,7 +86,7 @@ _COMMON: Final = re.compile(
 
 def look(row: Row) -> Iterator[Hit]:
     """Every secret in any of the row's texts, told by its first two letters."""
-    return hits(row, spans, say_masked(_NAMES))
+    return hits(row, spans, say_masked(NAMES))
 
 
 def spans(text: str) -> list[Span]:
