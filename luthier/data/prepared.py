@@ -22,7 +22,7 @@ import numpy as np
 from msgspec import json
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from luthier.data.account import Cell
 from luthier.data.check import Checked, Problems, Source, check_block
@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 10 << 30
 """What the kept files may take: beyond that those that were not used for longest go."""
-OPEN_SHARDS = 32
+OPEN_SHARDS = 8
+"""Shards in memory at once: a few MB each, and a step's rows stand anywhere among millions."""
+ROWS_OWN = ("line", "row_group", "pieces", "lengths", "tokens", "run_values", "run_lengths", "run_counts")
+"""What of a shard makes its rows; the rest of it is in the `Table`, or was said."""
 
 
 @dataclass(frozen=True)
@@ -316,7 +319,7 @@ class _Opened:
     """A shard in memory."""
 
     def __init__(self, path: Path) -> None:
-        self.arrays = load_file(path)
+        self.arrays = _read(path, ROWS_OWN)
         self.first = _ends(self.arrays["pieces"])
         self.token = _ends(self.arrays["lengths"])
         self.run = _ends(self.arrays["run_counts"])

@@ -24,7 +24,7 @@ from luthier.flow import Question, Tokenized
 
 SHARING_PAYS = 24
 """Tokens that a shared node must save to be worth an attention call of its own (measured, docs/log.md)."""
-GROUP_TOKENS = 2**18
+GROUP_TOKENS = 2**16
 """Tokens of the rows that are laid out together where nothing is learned: a tree takes up to 80 bytes a token, so that
 of millions of rows would fill memory by itself."""
 

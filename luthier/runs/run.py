@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from math import nan
 from pathlib import Path
@@ -217,7 +217,8 @@ class Run:
         It is forced to the disk by the next checkpoint, which is what a run goes on from.
         """
         kind = "step" if isinstance(entry, StepLog) else "evaluation"
-        line = orjson.dumps({"kind": kind} | asdict(entry), option=orjson.OPT_APPEND_NEWLINE)
+        values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+        line = orjson.dumps({"kind": kind} | values, option=orjson.OPT_APPEND_NEWLINE)
         whole.append(self._log_path, line)
 
     def log(self) -> list[LogEntry]:

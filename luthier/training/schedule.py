@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -35,5 +37,10 @@ def count_steps(rows: int, batch_size: int, epochs: float, max_steps: int | None
 def rows_of_step(step: int, rows: int, batch_size: int, seed: int) -> list[int]:
     """The rows of a step, by index: each epoch goes through all `rows` once, in an order of its own."""
     epoch, place = divmod(step - 1, math.ceil(rows / batch_size))
-    order = np.random.default_rng([seed, epoch]).permutation(rows)
-    return [int(index) for index in order[place * batch_size : (place + 1) * batch_size]]
+    own = _order(rows, seed, epoch)[place * batch_size : (place + 1) * batch_size]
+    return [int(index) for index in own]
+
+
+@lru_cache(maxsize=1)
+def _order(rows: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(rows)

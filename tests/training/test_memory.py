@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from luthier.methods import lora
 from luthier.training.loop import Pause, Training
 from luthier.training.sick import SickStep
 from tests.engine.test_exactness import random_rows, small_llama
-from tests.engine.test_out_of_memory import Tight
+from tests.engine.test_out_of_memory import Tight, too_much
 from tests.training.test_loop import log, plan_of, timeless, write
 
 ROWS = [*random_rows(0), *random_rows(1)]
@@ -58,25 +59,34 @@ def test_a_step_that_does_not_fit_has_the_same_gradient_in_smaller_passes(monkey
     assert notes[0] == f"memory ran out at step 1: from here on {narrow.passes[1]}"
 
 
-def gradients_where_room_is_left_for(most: int | None, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """The gradients of the first step, unclipped."""
+def gradients_of_step_1(refused: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[torch.Tensor], Passes]:
+    """The gradients of the first step, unclipped, and its passes; there is no room for the pass of that number."""
     training, (_, _, tuned) = whole_steps(max_grad_norm=None)
-    if most:
-        Tight(tuned.model, most, monkeypatch)
+    training.passes[0] = Passes(40)  # a trunk and several leaves
+    own, numbers = tuned.model.base_model.forward, count(1)
+
+    def narrow(*args: Any, **given: Any) -> Any:
+        if next(numbers) == refused:
+            too_much()
+        return own(*args, **given)
+
     found: list[torch.Tensor] = []
-    monkeypatch.setattr(
-        training.optimizer,
-        "step",
-        lambda: found.extend(weight.grad.clone() for weight in tuned.trainable.values() if weight.grad is not None),
-    )
+
+    def keep_gradients() -> None:
+        found.extend(weight.grad.clone() for weight in tuned.trainable.values() if weight.grad is not None)
+
+    monkeypatch.setattr(tuned.model.base_model, "forward", narrow)
+    monkeypatch.setattr(training.optimizer, "step", keep_gradients)
     next(entry for entry in training.run() if isinstance(entry, StepLog))
-    return found
+    assert next(numbers) > 3
+    return found, training._passes_of(1)
 
 
-@pytest.mark.parametrize("most", [140, 60])
-def test_gradients_are_started_over_and_not_added_to(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = gradients_where_room_is_left_for(None, monkeypatch)
-    found = gradients_where_room_is_left_for(most, monkeypatch)
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_gradients_are_started_over_and_not_added_to(refused: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, first = gradients_of_step_1(0, monkeypatch)
+    found, passes = gradients_of_step_1(refused, monkeypatch)
+    assert passes == first.smaller(1)
     assert len(found) == len(expected) > 0
     for ours, whole in zip(found, expected, strict=True):
         assert float((ours - whole).norm()) <= 1e-5 * float(whole.norm())  # of LoRA's A both are 0
