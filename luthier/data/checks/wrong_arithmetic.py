@@ -27,7 +27,7 @@ _NUMBER = r"[$€£]?\d{1,3}(?:,\d{3})+(?:\.\d+)?|[$€£]?\d+(?:\.\d+)?|[$€£
 _SUM = re.compile(
     rf"(?<![\w.,^/*×÷+=<>)(\]-])(?P<left>-?(?:{_NUMBER})(?:\s*[-+*/×x÷]\s*(?:{_NUMBER}))+)"
     rf"\s*=\s*(?P<right>-?\s?(?:{_NUMBER}))"
-    r"(?![\w%]|[.,:]\d|\s*[-+*/×÷^(]\s*[\d(]|\s+(?:\d|\w*(?:mod|base|remainder)))"
+    r"(?![\w%]|[.,:]\d|\s*[-–+*/×÷^(]\s*[\w($€£]|\s+(?:\d|\w*(?:mod|base|remainder)))"
 )
 _PARTS = re.compile(rf"({_NUMBER})|([-+*/×x÷])")
 _BEFORE = re.compile(r"[\w)%\]]\s*[-+*/×÷^]\s*$|[-+*/×÷^(]\s*$|\b[a-z]\s*$|\d\s+$|\band\s+$")
@@ -101,5 +101,9 @@ def clean() -> list[dict[str, Any]]:
         {"instruction": "What is 12 * 12?", "response": "12 * 12 = 144, a gross; 2 + 3 * 4 = 14."},
         {"instruction": "Split 10 in three.", "response": "10 / 3 = 3.33, and (2 + 3) * 4 = 20, x - 2 * 3 = 10."},
         {"instruction": "Take 20% of 1,250.", "response": "20% * 1,250 = 250; $1,250 - $250 = $1,000; 1/2 + 1/3 = 5/6"},
+        {
+            "instruction": "Solve 8/3 = 24/y.",
+            "response": "8/3 = 24/y, so y = 9; 38 - 32 = 32 + x - 32; 2 * $5 - $1 = $10 - $1.",
+        },
         {"instruction": "Add in binary.", "response": "In binary 1 + 1 = 10."},
     ]
