@@ -60,9 +60,13 @@ bench-methods: setup-bench ## the five methods on TREC-6 beside PEFT's (about 3 
 bench-gpu: setup-bench ## training of an 8B shape on a GPU beside TRL (about 20 minutes on an H200)
 	$(RUN) -m benchmarks.gpu $(ARGS)
 
-# The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt).
+# The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt), and so does what has
+# no wheel, because setting up builds nothing: lm-eval imports its two only for tasks that are not asked for here.
 COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host --strip-extras --unsafe-package torch --unsafe-package pip --constraint requirements-torch.txt
+WHEELS := --pip-args=--only-binary=:all:
+BENCH_WHEELS := --pip-args="--only-binary=:all: --no-binary=sqlitedict,word2number" --unsafe-package sqlitedict \
+  --unsafe-package word2number
 
 bench-prepare: setup-bench ## preparation of rows beside TRL: speed and memory (about 20 minutes)
 	$(RUN) -m benchmarks.prepare $(ARGS)
@@ -77,5 +81,5 @@ bench-near-duplicates: setup-bench ## near-duplicates beside datasketch (2 minut
 	$(RUN) -m benchmarks.near_duplicates $(ARGS)
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
-	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
-	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(ARGS) --constraint requirements.lock --output-file requirements-bench.lock requirements-bench.in
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(BENCH_WHEELS) $(ARGS) --constraint requirements.lock --output-file requirements-bench.lock requirements-bench.in
