@@ -8,6 +8,7 @@ Each defines
 - `SETTINGS_FROM`, where it is tuned by another method's section: the functions below then take that one's settings;
 - `TRAINS_THE_BASE`: whether the model's own weights change, so that the result is a model folder, not an adapter;
 - `STARTS_AS_THE_BASE`: whether the output at step 0 is that of the model before tuning;
+- `GROWS_BY`, where it has one: the setting that says how much is trained;
 - `learning_rate(settings, model)`: the rate where none is written, with reason and source;
 - `virtual_tokens(settings)`: how many tokens stand before each row's own;
 - `trainable_parameters(settings, model)`: how many numbers are trained, from shapes alone, so that the model may be one

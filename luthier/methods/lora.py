@@ -31,6 +31,7 @@ SECTION: str | None = "lora_config"
 TARGETS = f"{SECTION}.target_modules"
 TRAINS_THE_BASE = False
 STARTS_AS_THE_BASE = True
+GROWS_BY = "r"
 QUANTIZATION_FILE = "quantization_config.json"
 """Beside an adapter that was trained on quantized weights: how they were made."""
 PEFT_PREFIX = "base_model.model."

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SECTION: str | None = "prefix_tuning_config"
 TRAINS_THE_BASE = False
 STARTS_AS_THE_BASE = False
+GROWS_BY = "num_virtual_tokens"
 PROJECTION_FILE = "prefix_projection.safetensors"
 ONLY_TO_RESUME = (PROJECTION_FILE,)
 START = "start"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECTION: str | None = "prompt_tuning_config"
 TRAINS_THE_BASE = False
 STARTS_AS_THE_BASE = False
+GROWS_BY = "num_virtual_tokens"
 OF_THE_SPREAD = 0.15
 """The learning rate, in standard deviations of the model's embeddings."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECTION: str | None = "qlora_config"
 SETTINGS_FROM = lora.SECTION
 COMPUTING = f"{SECTION}.compute_dtype"
+GROWS_BY = lora.GROWS_BY
 TRAINS_THE_BASE = False
 STARTS_AS_THE_BASE = True
 NEEDS = "bitsandbytes>=0.46.1"
@@ -80,8 +81,8 @@ def resolve(
     changes = lora.resolve(settings, model, written, tokenizer)
     if not written(COMPUTING):
         config: Any = model.config
-        used = config.quantization_config
-        found = str(used.bnb_4bit_compute_dtype).removeprefix("torch.")
+        used = getattr(config, "quantization_config", None)  # a model that is only counted is not packed
+        found = str(used.bnb_4bit_compute_dtype).removeprefix("torch.") if used else "the type"
         changes.append((COMPUTING, "auto", f"{found}, as hyperparameters.precision"))
     return changes
 
