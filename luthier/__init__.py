@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from luthier.workflow.chat import Chat
     from luthier.workflow.check import Checked
     from luthier.workflow.demo import Demo
+    from luthier.workflow.estimate import Estimated
     from luthier.workflow.export import Exported
     from luthier.workflow.generate import Generated
     from luthier.workflow.selftest import Selftest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
-__all__ = ["chat", "check", "demo", "evaluate", "export", "generate", "models", "selftest", "train"]
+__all__ = ["chat", "check", "demo", "estimate", "evaluate", "export", "generate", "models", "selftest", "train"]
 
 _RUNS = Path("runs")
 
@@ -130,6 +131,42 @@ def check(
         ),
         listen,
     )
+
+
+def estimate(
+    files: str | Sequence[str] = (),
+    *,
+    model: str | None = None,
+    method: str | None = None,
+    overrides: Sequence[str] = (),
+    row_tokens: int | None = None,
+    rows: int | None = None,
+    device: str = "cpu",
+    processes: int = 1,
+    price_per_hour: float | None = None,
+    largest: bool = False,
+    probe: bool = False,
+    listen: Listen | None = None,
+) -> Estimated:
+    """What a run would take: `luthier.estimate(model="config.json", method="lora", device="24GiB")`. With `largest`
+    also what would fit at most, with `probe` after a few real steps on this machine."""
+    from luthier.flow import result_of
+    from luthier.workflow.estimate import estimate
+
+    work = estimate(
+        _listed(files),
+        model=model,
+        method=method,
+        overrides=overrides,
+        row_tokens=row_tokens,
+        rows=rows,
+        device=device,
+        processes=processes,
+        price_per_hour=price_per_hour,
+        largest=largest,
+        probe=probe,
+    )
+    return result_of(work, listen)
 
 
 def chat(run: str, *, root: Path = _RUNS) -> Chat:

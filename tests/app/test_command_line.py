@@ -15,7 +15,19 @@ import pytest
 import luthier
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("demo", "train", "evaluate", "generate", "compare", "check", "chat", "export", "models", "selftest")
+VERBS = (
+    "demo",
+    "train",
+    "evaluate",
+    "generate",
+    "compare",
+    "check",
+    "estimate",
+    "chat",
+    "export",
+    "models",
+    "selftest",
+)
 
 
 def process(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,19 @@ import typer
 from luthier import __version__
 from luthier.app.cli import ending
 from luthier.app.cli.job import Job
-from luthier.app.cli.verbs import chat, check, compare, demo, evaluate, export, generate, models, selftest, train
+from luthier.app.cli.verbs import (
+    chat,
+    check,
+    compare,
+    demo,
+    estimate,
+    evaluate,
+    export,
+    generate,
+    models,
+    selftest,
+    train,
+)
 from luthier.errors import Mistake
 
 app = typer.Typer(
@@ -29,6 +41,7 @@ for verb in (
     generate.generate,
     compare.compare,
     check.check,
+    estimate.estimate,
     chat.chat,
     export.export,
     models.models,
