@@ -93,8 +93,8 @@ def difference(
     `details` hold the paired test's `probability`. Both models must have been measured by it.
     """
     metric = metrics.load(name)
-    samples = [_Model(questions, scored, schema).sample(metric) for scored in (one, other)]
-    return metric.difference(*samples, np.random.default_rng(seed))
+    mine, others = (_Model(questions, scored, schema).sample(metric) for scored in (one, other))
+    return metric.difference(mine, others, np.random.default_rng(seed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from luthier.errors import UserError, mistake
-from luthier.evaluation.metrics import Sample
 from luthier.evaluation.metrics._rows import OfTotals, ShareOfRows, mean_of_rows
+from luthier.evaluation.sample import Sample
 from luthier.flow import Measure
 from luthier.statistics import rows_needed
 

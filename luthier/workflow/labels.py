@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.data.render import render
+from luthier.data.tokenize import question, tokenize
 from luthier.engine.forward import Engine, in_order
 from luthier.engine.scoring import label_log_probabilities
 from luthier.errors import UserError
 from luthier.evaluation.labels import labels_of, not_labels
 from luthier.evaluation.matching import normalized
-from luthier.flow import Conversation, LabelScores, Progress, Question, Tokenized
+from luthier.flow import Conversation, LabelScores, Problem, Progress, Question, Tokenized
 from luthier.workflow.opened_run import Opened
 
 LABEL_TOKENS = 100_000
@@ -60,9 +62,10 @@ def labels_behind(
 
 
 def _unseen(conversation: Conversation, known: Sequence[str], opened: Opened) -> dict[str, NDArray[np.int32]]:
-    """The labels of the run's rows that are not known yet, with their tokens behind any question."""
-    from luthier.workflow.evaluate import asked_rows
+    """The labels of the run's rows that are not known yet, with their tokens behind any question.
 
+    One that the template or the tokenizer refuses stood in no row that was trained on, so it is none.
+    """
     try:
         account = opened.run.read_rows()
     except UserError:
@@ -78,5 +81,11 @@ def _unseen(conversation: Conversation, known: Sequence[str], opened: Opened) ->
         msgspec.structs.replace(conversation, messages=(*before, msgspec.structs.replace(answer, content=name)))
         for name in unseen
     ]
-    asked, rows = asked_rows(answers, opened)
-    return {name: row.tokens[len(question.tokens) :] for name, question, row in zip(unseen, asked, rows, strict=True)}
+    found = {}
+    for name, said in zip(unseen, answers, strict=True):
+        asked = question(said, opened.template, opened.tokenizer)
+        row = render(said, opened.template, opened.tokenizer, "last_answer")
+        made = row if isinstance(row, Problem) else tokenize(row, opened.tokenizer, "last_answer")
+        if isinstance(asked, Question) and not isinstance(made, Problem):
+            found[name] = made[0].tokens[len(asked.tokens) :]
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -110,3 +110,32 @@ def test_scores_without_answers_measure_what_they_can() -> None:
 def test_answers_that_are_not_one_a_question_are_refused() -> None:
     with pytest.raises(ValueError, match="1 answers for 60 questions"):
         evaluate(QUESTIONS, Scored([Answer("", 0, True)]), Scored(), {}, run="tickets", data="test")
+
+
+def test_a_metric_without_its_package_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.evaluation.evaluate.find_spec", lambda name: None)
+    questions = [Question(np.zeros(1, np.int32), "", "one two three four", Place("rows.jsonl", row)) for row in (1, 2)]
+    said = Scored([Answer("one two three five", 5, True)] * 2, [RowScore(1.0, 5, 1)] * 2)
+    found = evaluate(questions, said, said, {"bleu": "> 50"}, run="tickets", data="test")
+    reason = "it needs sacrebleu, which is not installed: python -m pip install 'luthier[evaluate]'"
+    assert found.metrics["bleu"].reason == reason
+    assert (found.targets[0].verdict, found.targets[0].reason) == ("not_measured", reason)
+    assert "under half" in found.metrics["math_match"].reason
+    assert found.metrics["length_ratio"].value == 1.0
+
+
+def test_answers_of_some_rows_are_measured_on_those_rows() -> None:
+    whole, base = scored(59, 0.2), scored(9, 4.0)
+    some = [answer if row % 3 == 0 else None for row, answer in enumerate(whole.answers)]
+    found = evaluate(QUESTIONS, replace(whole, answers=some), replace(base, answers=some), {}, run="x", data="test")
+    assert (found.metrics["accuracy"].n, found.metrics["loss"].n) == (20, 60)
+    assert found.difference["accuracy"].n == 20
+    # Each category has its row in every third place four times.
+    assert found.categories["billing"]["accuracy"].n == 4
+
+
+def test_of_a_ratio_of_which_neither_more_nor_less_is_better_no_tolerance_is_judged() -> None:
+    targets = {"length_ratio": "not worse than base by 0.1"}
+    found = evaluate(QUESTIONS, scored(59, 0.2), scored(9, 4.0), targets, run="x", data="test").targets[0]
+    assert found.verdict == "not_measured"
+    assert "neither more nor less of it is better" in found.reason

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Final, Literal, Protocol, TypeVar, cast
+from typing import Final, Literal, Protocol, cast
 
 import numpy as np
 
 from luthier import plugins
-from luthier.flow import Answer, LabelScores, Measure, Question, RowScore
+from luthier.evaluation.sample import Sample
+from luthier.flow import Measure
+
+__all__ = ["FOLDER", "ON_OTHER_ROWS", "OTHER_NAMES", "Metric", "Sample", "load", "names"]
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy", "normalized_match": "accuracy"}
 ON_OTHER_ROWS: Final = {"forgetting": "luthier.evaluation.metrics._forgetting"}
 """Metrics that are measured on other rows than the run's: a file of each says all but how."""
-
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one model did with the rows: `answers`, `row_scores` and `label_scores` are in the order of `questions`, or
-    empty where the rows were not answered, not scored, or have no fixed labels. `schema` is what JSON answers must
-    keep, where one was given."""
-
-    questions: Sequence[Question]
-    answers: Sequence[Answer]
-    row_scores: Sequence[RowScore]
-    label_scores: Sequence[LabelScores] = ()
-    schema: Mapping[str, Any] | None = None
-
-    def part(self, rows: Sequence[int]) -> Sample:
-        """The same of some rows."""
-
-        def pick(items: Sequence[Row]) -> list[Row]:
-            return [items[row] for row in rows] if items else []
-
-        return Sample(
-            pick(self.questions), pick(self.answers), pick(self.row_scores), pick(self.label_scores), self.schema
-        )
 
 
 class Metric(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.evaluation.metrics import Sample
+from luthier.evaluation.sample import Sample
 from luthier.flow import Measure, Question
 from luthier.statistics import Interval, mcnemar, rows_needed, rows_needed_for_share, share_difference, wilson
 from luthier.statistics.bootstrap import Statistic, bootstrap_test, totals_interval
