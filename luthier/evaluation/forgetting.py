@@ -50,6 +50,8 @@ class Forgotten:
 
 def remember(base: Engine, general: General) -> Generator[Progress, None, Memory]:
     """Base's numbers, computed: about twice the work of `forgotten`, and the same for every run of a base model."""
+    if not general.rows:
+        return Memory(np.zeros(0), (), (), (), ())
     found = answers(base, general.asked, lambda tokens: " ".join(map(str, tokens)), general.stops, LIMIT)
     said = yield from in_order(found, "asking base in general", len(general.asked))
     own = tuple(np.array(answer.text.split(), np.int32) for answer in said)
@@ -73,6 +75,9 @@ def forgotten(tuned: Engine, general: General, base: Memory, seed: int = 0) -> G
     is the share of the passages' tokens at which both find the same token likeliest; `kl` is how far the tuned model's
     expectation is from base's on base's own greedy answers, in nats a token. Intervals resample passages.
     """
+    if not general.rows:
+        why = "none of the general set's passages goes into the model's context or through its tokenizer"
+        return Forgotten({ALL: {"rise": Measure(None, reason=why)}}, ())
     said = list(with_answers(general, base.answers))
     asked = [number for number, row in enumerate(said) if row.trained_tokens]
     rows = [*general.rows, *(said[number] for number in asked)]

@@ -18,9 +18,9 @@ from msgspec import Struct, json
 from numpy.typing import NDArray
 
 from luthier.data import templates
-from luthier.data.render import render, stop_tokens
+from luthier.data.render import TrainOn, render, stop_tokens
 from luthier.data.tokenize import prompt_tokens, tokenize
-from luthier.flow import Conversation, Message, Place, Question, Rendered, Tokenized
+from luthier.flow import Conversation, Message, Place, Problem, Question, Rendered, Tokenized
 from luthier.settings.schema import Formats
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def general(
     """The passages `chosen` (`sampled` ones) under the model's own chat template, or `formats.chat` where it has none;
     texts stand as they are.
 
-    `eos` are the end marks of the model's own generation settings. Passages that its `context` has no room for are left
-    out, with `ROOM` for virtual tokens and answers.
+    `eos` are the end marks of the model's own generation settings. Left out are passages that its tokenizer cannot
+    write or its template does not take, and those that its `context` has no room for, with `ROOM` for virtual tokens
+    and answers.
     """
     chosen = sampled() if chosen is None else chosen
     name, _ = templates.choose("auto", "chat", tokenizer)
@@ -104,12 +105,11 @@ def general(
     kept: list[Passage] = []
     for passage in chosen:
         row = _conversation(passage, len(kept))
-        template, train_on = (text, "everything") if passage.text else (chat, "answers")
-        rendered = render(row, template, tokenizer, train_on)  # type: ignore[arg-type]
-        assert isinstance(rendered, Rendered), rendered
-        made = tokenize(rendered, tokenizer, train_on)  # type: ignore[arg-type]
-        assert isinstance(made, tuple), made
-        if context is not None and len(made[0].tokens) + ROOM > context:
+        template = text if passage.text else chat
+        train_on: TrainOn = "everything" if passage.text else "answers"
+        rendered = render(row, template, tokenizer, train_on)
+        made = tokenize(rendered, tokenizer, train_on) if isinstance(rendered, Rendered) else rendered
+        if isinstance(made, Problem) or (context is not None and len(made[0].tokens) + ROOM > context):
             continue
         kept.append(passage)
         rows.append(_without_end(made[0]) if passage.text else made[0])

@@ -69,8 +69,10 @@ class Confusion:
 
 
 def skill_lines(report: Report) -> list[SkillLine]:
-    """All skills together first, then the most forgotten."""
+    """All skills together first, then the most forgotten; none where forgetting was not measured."""
     found = report.forgetting
+    if found.get(ALL, {}).get("rise", _NONE).value is None:
+        return []
     rises = {name: measures.get("rise", _NONE) for name, measures in found.items()}
     order = sorted(found, key=lambda name: (name != ALL, -(rises[name].value or 0.0), name))
     drawn = bars.strip([("tuned", *_ends(rises[name])) for name in order], share=False, line=bars.Line(0.0, False))

@@ -28,6 +28,8 @@ def remembered(base: Engine, general: General) -> Generator[Event, None, Memory]
 
     It is known by the weights themselves and by the set's tokens. Where the cache cannot be written, it is said.
     """
+    if not general.rows:
+        return (yield from remember(base, general))
     key = blake2b(f"{general.key} {fingerprint(base.tuned.model)} {KEPT} {LIMIT}".encode(), digest_size=16).hexdigest()
     path = home() / "general" / f"{key}.safetensors"
     try:

@@ -113,3 +113,27 @@ def test_a_broken_file_of_the_cache_is_made_anew(
     (path,) = (tmp_path / "general").iterdir()
     path.write_bytes(path.read_bytes()[:100])
     assert result_of(kept.remembered(base, asked)).losses.tolist() == first.losses.tolist()
+
+
+def test_a_context_without_room_for_any_passage_leaves_it_unmeasured(tiny_model: Source) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    none = general(tokenizer, context=70)
+    assert not none.rows
+    engine = engine_of(Tuned(model_of(tiny_model), None, {}))
+    found = result_of(forgotten(engine, none, result_of(kept.remembered(engine, none))))
+    assert found.measures[ALL]["rise"].value is None
+    assert "context" in found.measures[ALL]["rise"].reason
+    assert not found.passages
+
+
+def test_a_template_that_takes_no_chat_leaves_the_questions_out(tiny_model: Source) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = "{{ raise_exception('only tools') }}"
+    made = general(tokenizer, chosen=sampled(7))
+    assert made.rows
+    assert not made.asked
+    assert all(passage.text for passage in made.passages)
+    engine = engine_of(Tuned(model_of(tiny_model), None, {}))
+    found = result_of(forgotten(engine, made, result_of(remember(engine, made))))
+    assert found.measures[ALL]["rise"].value == pytest.approx(0, abs=1e-6)
+    assert found.measures[ALL]["kl"].value is None

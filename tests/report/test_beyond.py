@@ -91,6 +91,11 @@ def test_a_skill_that_was_not_measured_has_no_bar(report: Report) -> None:
     assert lines[1].strip.bars[0].value > lines[0].strip.bars[0].value
 
 
+def test_forgetting_that_was_not_measured_has_no_section(whole: View, report: Report) -> None:
+    none = {"all": {"rise": Measure(None, reason="the context has no room")}}
+    assert 'id="forgetting"' not in render(replace(whole, report=replace(report, forgetting=none)))
+
+
 def test_generalization_shows_gaps_the_costliest_change_first_and_the_bands(page: str) -> None:
     shown = section(page, "generalization")
     assert "Validation minus training" in shown
