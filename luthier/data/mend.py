@@ -31,18 +31,17 @@ class Mended:
 class Mending:
     """The rows of a `Quality` by their numbers: those that are not held out, in the files' order.
 
-    `redact` names what placeholders are to stand for (`luthier.data.redact.finders`); its checks leave out no row.
+    `redact` names what placeholders are to stand for (`luthier.data.redact.finders`); a row in which
+    their checks find something even then is left out.
     """
 
     def __init__(self, quality: Quality, redact: Sequence[str] = ()) -> None:
         self.find = finders(redact)
         results = [result for result in quality.results if result.rows.any()]
         self.repairing = [result for result in results if _repairs(result)]
-        self.leaving_out = [
-            result
-            for result in results
-            if result.check.leaves_out and not _repairs(result) and result.check.name not in self.find
-        ]
+        leaving_out = [result for result in results if result.check.leaves_out and not _repairs(result)]
+        self.leaving_out = [result for result in leaving_out if result.check.name not in self.find]
+        self.redacting = [result for result in leaving_out if result.check.name in self.find]
         touched = [result.rows for result in (*self.repairing, *self.leaving_out)]
         self.touched = np.any(touched, axis=0) if touched else np.zeros(len(quality.whole), np.bool_)
 
@@ -62,6 +61,10 @@ class Mending:
                 return Mended(values, reason="redact: with placeholders it is no row any more")
             values, conversation = changed, parsed.conversation
             rules.append("redact")
+        for result in self.redacting:
+            assert result.check.look is not None, "what is redacted is found in a row by itself"
+            if result.rows[number] and (hit := next(iter(result.check.look(Row(conversation))), None)):
+                return Mended(values, reason=f"{result.check.name}: {hit.message}, which is not redacted")
         for result in self.repairing:
             if not result.rows[number]:
                 continue

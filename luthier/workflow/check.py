@@ -13,7 +13,10 @@ from luthier.data.check import Gathered, Problems, Source, look
 from luthier.data.convert import Converted, convert
 from luthier.data.detect import FORMS, Detection
 from luthier.data.mend import Mending
+from luthier.data.openai_guide import Guide, guide
+from luthier.data.own_classifier import check_of
 from luthier.data.quality import Quality, measure
+from luthier.data.redact import finders
 from luthier.data.tokenize import shown
 from luthier.errors import UserError, mistake
 from luthier.flow import Event, Marked, Note
@@ -28,7 +31,8 @@ from luthier.workflow.signals import caught
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What a check found. `mask` holds rows with their tokens marked; `account` is what rows.json would hold;
-    `written` is what became of `write`; `quality` the six criteria; `stopped_by` the signal that ended it, or 0."""
+    `written` is what became of `write`; `quality` the six criteria; `stopped_by` the signal that ended it, or 0;
+    `page` the page's file; `openai` what OpenAI's guide says."""
 
     read: int
     kept: int
@@ -39,6 +43,8 @@ class Checked:
     written: Converted | None = None
     quality: Quality | None = None
     stopped_by: int = 0
+    page: Path | None = None
+    openai: Guide | None = None
 
 
 def check(
@@ -52,6 +58,10 @@ def check(
     skip: Sequence[str] = (),
     held_out: Sequence[str] = (),
     benchmark: Sequence[str] = (),
+    redact: Sequence[str] = (),
+    classifier: Sequence[str] = (),
+    page: str | None = None,
+    openai: bool = False,
 ) -> Generator[Event, None, Checked]:
     """Checks files of rows, or a run file with its settings, rows, template and masks.
 
@@ -60,8 +70,9 @@ def check(
     errors. All rows go through the checks of the six criteria but those in `skip`; `held_out` are files of validation
     and test rows, which must not stand in the others, nor may runs of words of the files in `benchmark`. With `write`
     the rows that can be used and that no check leaves out go into that file, as rows of the form `format` or of their
-    own, and the others into one beside it. Ctrl-C ends it with what was found so far. Raises `UserError` for a run file
-    that cannot be used.
+    own, and the others into one beside it; `redact` names what placeholders then stand for. `classifier` names the
+    user's own functions, `module:function`. `page` is a file for the page; `openai` checks by OpenAI's guide
+    too. Ctrl-C ends it with what was found so far. Raises `UserError` for a run file that cannot be used.
     """
     if not files:
         raise mistake(
@@ -73,10 +84,19 @@ def check(
         raise mistake("--format says how rows are written", "--format", "name the file to write: --write G")
     if write is not None and not of_rows:
         raise mistake("--write takes files of rows alone", "--write", "luthier check rows.jsonl --write kept.jsonl")
-    chosen = checks.chosen(skip)
+    if redact and write is None:
+        raise mistake("--redact says what is written otherwise", "--redact", "name the file to write: --write G")
+    if openai and not of_rows:
+        raise mistake("--openai takes files of rows alone", "--openai", "luthier check rows.jsonl --openai")
+    finders(redact)
+    to_page = page_file(page, files) if page is not None else None
+    chosen = [*checks.chosen(skip), *map(check_of, classifier)]
     if of_rows:
         to = Path(write) if write is not None else None
-        return (yield from _rows_checked(files, (held_out, benchmark), chosen, to, format))
+        found = yield from _rows_checked(files, (held_out, benchmark), chosen, to, format, redact)
+        if openai and not found.stopped_by:
+            found = replace(found, openai=(yield from guide([Path(file) for file in files])))
+        return (yield from _shown(found, files, to_page))
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
@@ -92,7 +112,32 @@ def check(
     sources, mistakes = look(paths, data_of.format, data_of.columns)
     apart = _apart([*(run_file.shown(path) for path in kept_apart), *held_out], data_of.format, data_of.columns)
     quality, stopped_by = yield from _measured(Gathered(sources, mistakes), apart, chosen, _apart(benchmark))
-    return replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
+    found = replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
+    return (yield from _shown(found, [path for path, _ in paths], to_page))
+
+
+def page_file(page: str, files: Sequence[str]) -> Path:
+    """The file of a page. Raises `UserError` where it cannot be one."""
+    path = Path(page)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise mistake("a page is an HTML file", page, f"luthier check {' '.join(files)} --page check.html")
+    if path.is_dir() or not path.parent.is_dir():
+        raise mistake("there is no such folder, or it is one", page, "name a file in a folder that exists")
+    return path
+
+
+def _shown(found: Checked, files: Sequence[str], page: Path | None) -> Generator[Event, None, Checked]:
+    """What was found, written as a page where one is wanted."""
+    if page is None or found.quality is None:
+        return found
+    from luthier.report.quality import quality_page
+
+    of_checks = {result.check.name for result in found.quality.results}
+    others = Problems.of(problem for problem in found.problems.listed if problem.check not in of_checks)
+    with to_disk(page):
+        page.write_text(quality_page(found.quality, files, others), encoding="utf-8")
+    yield Note("file", f"the page: {page}")
+    return replace(found, page=page)
 
 
 def _rows_checked(
@@ -101,6 +146,7 @@ def _rows_checked(
     chosen: Sequence[checks.Check],
     write: Path | None,
     format: str | None,
+    redact: Sequence[str],
 ) -> Generator[Event, None, Checked]:
     sources, mistakes = look([(file, 1.0) for file in files])
     apart, benchmark = (_apart(named) for named in beside)
@@ -113,10 +159,13 @@ def _rows_checked(
         found = _checked(gathered.finish("drop"), gathered.problems, (), quality)
         return replace(found, stopped_by=stopped_by)
     with to_disk(write):
-        done = convert(sources, mistakes, write, format, Mending(quality))
+        done = convert(sources, mistakes, write, format, Mending(quality, redact))
     left_out = f", {done.account.total.read - done.rows:,} left out in {done.quarantine}" if done.quarantine else ""
     changed = f", those that were mended as they were in {done.repaired}" if done.repaired else ""
     yield Note("file", f"{count(done.rows, f'{done.form} row')} written into {write}{left_out}{changed}")
+    if done.redacted:
+        kinds = ", ".join(f"{many:,} {kind.replace('_', ' ')}" for kind, many in sorted(done.redacted.items()))
+        yield Note("warning", f"placeholders stand for {kinds}; {done.repaired} holds them as they were: keep it safe")
     return replace(_checked(done.account, done.problems, (), quality), written=done)
 
 

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from luthier.app.cli.checklist import criteria_data, show_checklist
 from luthier.app.cli.job import Job, JsonOption, Outcome
+from luthier.app.cli.openai_guide import guide_data, show_guide
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +43,17 @@ def check(
     benchmark: Annotated[
         list[str] | None, typer.Option(metavar="F", help="A benchmark, of which no 13 words may stand in the rows.")
     ] = None,
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Write <EMAIL_1> for personal_data, secrets, a kind of them, or all."),
+    ] = None,
+    classifier: Annotated[
+        list[str] | None, typer.Option(metavar="M:F", help="A function of yours that says what is harmful.")
+    ] = None,
+    page: Annotated[
+        str | None, typer.Option(metavar="H", help="Write a page into H.html: plots, each problem with its row.")
+    ] = None,
+    openai: Annotated[bool, typer.Option("--openai", help="Check and count as OpenAI's guide does, too.")] = False,
     json: JsonOption = False,
 ) -> Job:
     """Look at rows or a run file; clean and convert rows.
@@ -55,6 +67,8 @@ def check(
         luthier check run.yaml --mask 3
         luthier check rows.jsonl --held-out test.jsonl --write clean.jsonl --skip refusals
         luthier check rows.jsonl --write chat.jsonl --format chat
+        luthier check rows.jsonl --page check.html
+        luthier check rows.jsonl --write clean.jsonl --redact personal_data
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
@@ -71,12 +85,16 @@ def check(
             skip=skip or (),
             held_out=held_out or (),
             benchmark=benchmark or (),
+            redact=redact or (),
+            classifier=classifier or (),
+            page=page,
+            openai=openai,
         )
         checked = result_of(work, listen)
         return Outcome(
             _data(checked),
             lambda console: _show(checked, files, console),
-            missed=bool(checked.problems.errors),
+            missed=bool(checked.problems.errors or (checked.openai and checked.openai.errors)),
             stopped_by=checked.stopped_by,
         )
 
@@ -102,6 +120,8 @@ def _data(checked: Checked) -> dict[str, Any]:
         "mask": [[{"text": text, "trained": trained} for text, trained in row.tokens] for row in checked.mask],
         "rows": checked.account.to_data(),
         "written": _written(checked),
+        "page": str(checked.page) if checked.page else None,
+        "openai": guide_data(checked.openai) if checked.openai else None,
         **(criteria_data(checked.quality) if checked.quality else {}),
     }
 
@@ -111,7 +131,8 @@ def _written(checked: Checked) -> dict[str, Any] | None:
         return None
     beside = {"quarantine": written.quarantine, "repaired": written.repaired}
     paths = {name: str(path) if path else None for name, path in beside.items()}
-    return {"path": str(written.path), "format": written.form, "rows": written.rows, **paths}
+    counted = {"redacted": dict(written.redacted)} if written.redacted else {}
+    return {"path": str(written.path), "format": written.form, "rows": written.rows, **paths, **counted}
 
 
 def _show(checked: Checked, files: list[str], console: Console) -> None:
@@ -133,7 +154,11 @@ def _show(checked: Checked, files: list[str], console: Console) -> None:
         console.print(Text(more, "yellow"), soft_wrap=True)
     if checked.quality is not None:
         show_checklist(checked.quality, console)
+    if checked.openai is not None:
+        show_guide(checked.openai, console)
     console.print(_account(checked), soft_wrap=True)
+    if checked.quality is not None and checked.page is None and checked.problems.total:
+        next_steps(console, (["check", *files, "--page", "check.html"], "see each problem in its row"))
     if not checked.problems.errors:
         files = [str(checked.written.path)] if checked.written else files
         next_steps(console, (["train", *files], "train on them"))
