@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from luthier.evaluation.compare import Comparison
     from luthier.flow import Event, Report
     from luthier.workflow.chat import Chat
     from luthier.workflow.check import Checked
@@ -32,7 +33,19 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
-__all__ = ["chat", "check", "demo", "estimate", "evaluate", "export", "generate", "models", "selftest", "train"]
+__all__ = [
+    "chat",
+    "check",
+    "compare",
+    "demo",
+    "estimate",
+    "evaluate",
+    "export",
+    "generate",
+    "models",
+    "selftest",
+    "train",
+]
 
 _RUNS = Path("runs")
 
@@ -70,31 +83,55 @@ def evaluate(
     run: str,
     *,
     data: str | None = None,
-    own_metrics: Sequence[str] = (),
+    metric: Sequence[str] = (),
     schema: str | None = None,
+    judge: str | None = None,
+    judge_model: str | None = None,
+    judge_rows: int = 100,
+    lm_eval: Sequence[str] = (),
+    lm_eval_limit: int | None = None,
     root: Path = _RUNS,
     listen: Listen | None = None,
 ) -> Report:
     """Measures a run's model beside the untouched one, on the run's test rows or on those of `data`.
 
-    `own_metrics=["my_metrics:politeness"]` also measures by functions of your own; `schema` is a file with a JSON
-    schema that answers must keep.
+    `metric=["my_metrics:politeness"]` also measures by functions of your own; `schema` is a file with a JSON
+    schema that answers must keep. With `judge`, an OpenAI-compatible address, `judge_model` compares the answers there
+    too, into the run's reports/judge.json; its key is taken from `LUTHIER_JUDGE_KEY`. Tasks of `lm_eval` go into
+    reports/lm_eval.json.
     """
     from luthier.flow import result_of
+    from luthier.workflow import harness
     from luthier.workflow.evaluate import evaluate
+    from luthier.workflow.judge import judge_answers, require
 
-    return result_of(evaluate(run, data=data, own_metrics=own_metrics, schema=schema, root=root), listen)
+    require(judge, judge_model)
+    harness.require(lm_eval)
+    report = result_of(evaluate(run, data=data, own_metrics=metric, schema=schema, root=root), listen)
+    if judge and judge_model:
+        result_of(judge_answers(run, judge, judge_model, judge_rows, root=root), listen)
+    if lm_eval:
+        result_of(harness.harness(run, lm_eval, limit=lm_eval_limit, root=root), listen)
+    return report
 
 
 def generate(
-    run: str, *, data: str, out: str, most_tokens: int = 512, root: Path = _RUNS, listen: Listen | None = None
+    run: str, *, data: str, out: str, max_tokens: int = 512, root: Path = _RUNS, listen: Listen | None = None
 ) -> Generated:
     """Writes a run's answers to the rows of `data` into `out`, one JSON line a row; what an earlier start had answered
     is not asked again."""
     from luthier.flow import result_of
     from luthier.workflow.generate import generate
 
-    return result_of(generate(run, data=data, out=out, most_tokens=most_tokens, root=root), listen)
+    return result_of(generate(run, data=data, out=out, max_tokens=max_tokens, root=root), listen)
+
+
+def compare(runs: Sequence[str], *, root: Path = _RUNS, listen: Listen | None = None) -> Comparison:
+    """Finished runs on the rows that all were evaluated on, every pair tested: `luthier.compare(["one", "other"])`."""
+    from luthier.flow import result_of
+    from luthier.workflow.compare import compare
+
+    return result_of(compare(runs, root), listen)
 
 
 def check(

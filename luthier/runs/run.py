@@ -339,10 +339,12 @@ class Run:
         whole.make_folder(self.page.parent)
         whole.write_bytes(self.page, html.encode())
 
-    def write_judgement(self, judgement: Mapping[str, Any]) -> None:
-        """reports/judge.json: what a model made of the run's answers."""
-        whole.make_folder(self.page.parent)
-        whole.write_json(self.page.with_name("judge.json"), judgement)
+    def write_other_report(self, name: str, content: Mapping[str, Any]) -> Path:
+        """reports/<name>.json, such as `judge` and `lm_eval`; gives its path."""
+        path = self.page.with_name(f"{name}.json")
+        whole.make_folder(path.parent)
+        whole.write_json(path, content)
+        return path
 
     def write_comparison(self, comparison: Mapping[str, Any], html: str) -> tuple[Path, Path]:
         """reports/comparison.json and comparison.html: this run beside others. Gives their paths."""

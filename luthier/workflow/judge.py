@@ -36,6 +36,6 @@ def judge_answers(
     yield Note("rows", f"{len(chosen):,} of {len(rows):,} rows go to {address}, each in both orders")
     summary, lines = yield from judge_rows(where, chosen)
     path = found.write_answers("judgements", lines)
-    found.write_judgement({"version": 1} | asdict(summary))
+    found.write_other_report("judge", {"version": 1} | asdict(summary))
     yield Note("file", f"the judgements are in {path}")
     return summary

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from luthier.errors import UserError
+from luthier.evaluation.kept import from_lines
 from luthier.flow import EvaluationLog, Message, Note, StepLog
 from luthier.models import Source
 from luthier.runs.run import Run
@@ -18,7 +19,7 @@ from luthier.settings.loading import load
 from luthier.workflow import run_file as run_files
 from luthier.workflow.chat import open_chat
 from luthier.workflow.check import check
-from luthier.workflow.evaluate import evaluate
+from luthier.workflow.evaluate import KEPT, evaluate
 from luthier.workflow.generate import generate
 from luthier.workflow.train import Trained, train
 from tests.workflow.conftest import worked, write_rows
@@ -85,6 +86,11 @@ def test_evaluate_puts_base_beside_tuned_with_intervals_and_verdicts(
     answers = run.read_answers("evaluation")
     assert len(answers) == 12
     assert sum(answer["tuned_right"] for answer in answers) == round(12 * (accuracy.value or 0))
+    kept = from_lines(run.read_answers(KEPT))
+    assert [question.wanted for question in kept.questions] == [answer["wanted"] for answer in answers]
+    assert [answer.text for answer in kept.base.answers] == [answer["base"] for answer in answers]
+    scores = kept.tuned.row_scores
+    assert sum(score.loss for score in scores) / sum(score.tokens for score in scores) == pytest.approx(loss.value)
     assert run.page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
