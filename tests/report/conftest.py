@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from luthier.data.account import Tally
@@ -90,4 +92,46 @@ def whole() -> View:
             "machine": {"memory_bytes": 6_200_000_000},
             "command": ["luthier", "train", "my file.yaml"],
         },
+    )
+
+
+def measured(value: float, n: int = 13) -> Measure:
+    return Measure(value, value - 0.1, value + 0.1, n)
+
+
+def skill(rise: float) -> dict[str, Measure]:
+    return {
+        "rise": measured(rise),
+        "base": measured(2.0),
+        "tuned": measured(2.0 + rise),
+        "agreement": Measure(0.8, 0.7, 0.9, 13),
+        "kl": measured(0.3, 3),
+    }
+
+
+@pytest.fixture
+def report(whole: View) -> Report:
+    """The whole run's report, with forgetting, generalization and a confusion matrix, one of its labels markup."""
+    assert whole.report is not None
+    details = {
+        "labels": ["billing", "<b>returns</b>"],
+        "said": ["billing", "<b>returns</b>", "(other)"],
+        "counts": [[7, 2, 1], [0, 10, 0]],
+    }
+    change = {
+        "before": Measure(0.9, 0.8, 0.95, 20),
+        "after": Measure(0.7, 0.5, 0.8, 20),
+        "difference": Measure(-0.2, -0.4, -0.05, 20, "4 of 20 rows are right only unchanged"),
+    }
+    return replace(
+        whole.report,
+        metrics={
+            **whole.report.metrics,
+            "forgetting": measured(0.15, 26),
+            "macro_f1": Measure(0.8, 0.7, 0.9, 20, "", details),
+        },
+        forgetting={"all": skill(0.15), "code": skill(-0.2), "science": skill(0.5)},
+        gaps={"training": measured(0.4), "validation": measured(0.9), "validation_minus_training": measured(0.5)},
+        changes={"typos": change, "case": {**change, "difference": Measure(-0.3, -0.5, -0.1, 20)}},
+        distances={"0 to 0.25": Measure(0.5, 0.2, 0.8, 8), "0.75 to 1": Measure(1.0, 0.7, 1.0, 12)},
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from luthier.flow import Measure, Report
 from luthier.report.page import render
 from luthier.report.view import View
 
@@ -105,6 +106,22 @@ def test_the_page_is_quiet_and_no_wider_than_the_window(show: Any, whole: View, 
         shown.page.evaluate("document.querySelectorAll('details').forEach((element) => { element.open = true; })")
         assert shown.wide() == width
         assert shown.said == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_forgetting_confusions_and_the_worst_rows_fit_the_window_and_open_by_keyboard(
+    show: Any, whole: View, report: Report, width: int
+) -> None:
+    labels = [f"{LONG[:300]} {number}" for number in range(9)]
+    details = {"labels": labels, "said": [*labels, "(other)"], "counts": [[3] * 10] * 9}
+    report = replace(report, metrics={**report.metrics, "macro_f1": Measure(0.1, n=9, details=details)})
+    shown = show(replace(whole, report=report), width)
+    assert shown.wide() == width
+    assert shown.said == []
+    first = shown.page.locator("#worst summary").first
+    first.focus()
+    shown.page.keyboard.press("Enter")
+    assert shown.page.locator("#worst details[open]").count() == 1
 
 
 def test_hovering_shows_the_values_of_the_nearest_step(show: Any, whole: View) -> None:
