@@ -248,6 +248,13 @@ def test_macro_f1_counts_a_rare_label_as_much_as_a_frequent_one() -> None:
     assert found.details == {"labels": ["a", "b"], "said": ["a", "b", "(other)"], "counts": [[7, 1, 0], [0, 1, 1]]}
 
 
+def test_two_models_that_no_row_tells_apart_are_said_to_be_so() -> None:
+    of = sample(["a", "b"] * 10, ["a", "a", "b", "b"] * 5)
+    found = metrics.load("macro_f1").difference(of, of, np.random.default_rng(0))
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert found.reason == "no row tells the two apart, so the interval says little"
+
+
 def scored(*log_probabilities: float, tokens: Sequence[int] = (1, 1)) -> LabelScores:
     return LabelScores(("a", "b"), np.array(log_probabilities), np.array(tokens))
 

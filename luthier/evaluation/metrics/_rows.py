@@ -197,5 +197,7 @@ def of_totals(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             probability = bootstrap_test(columns, statistic, generator)
         details = {"probability": probability, "test": "paired bootstrap", **(details or {})}
+    if paired and interval.low == interval.high:
+        note = "; ".join(filter(None, ["no row tells the two apart, so the interval says little", note]))
     low, high = max(least, interval.low), min(greatest, interval.high)
     return Measure(value, min(low, value), max(high, value), n, note, details or {})
