@@ -10,9 +10,9 @@ sentence each), `remedy`, and `thresholds`. It looks in one of two ways, or both
 It may also say `tolerated` (the share of rows with a hit up to which it passes, 0 if it says nothing), `severity`
 ("error" where nobody should train on such rows), `leaves_out` (false where `--write` keeps rows with a hit),
 `repair(text)` or `repair_answer(text)` (any text, or the last answer, mended: `--write` keeps the row so), `package`
-(one of the extra `check` that it needs), and `needs`, names of columns: those of `MADE` are made of the rows, the
-others (`answer_loss`) somebody has to fill first. `faulty()` and `clean()` give rows of a file, as JSON, of which it
-finds something and nothing.
+(one of the extra `check` that it needs), `deep` (true where it runs with `--deep` alone), and `needs`, names of
+columns: those of `MADE` are made of the rows, the others (`answer_loss`) somebody has to fill first. `faulty()` and
+`clean()` give rows of a file, as JSON, of which it finds something and nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier import plugins
+from luthier.data.checks._language import language
 from luthier.data.minhash import shingles, signatures, words_of
 from luthier.flow import Conversation, Place, Problem
 
@@ -117,6 +118,11 @@ class Row:
         """What counts of each message where two rows are compared, and who says it."""
         return [f"{message.role}\x1e{same(message.content)}" for message in self.conversation.messages]
 
+    @cached_property
+    def asked_in(self) -> str:
+        """The language of what the users say, empty where it cannot be told."""
+        return language(self.question)
+
     @property
     def is_text(self) -> bool:
         """Whether the row is running text, which asks and answers nothing."""
@@ -125,8 +131,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a block of one file. `held_out`: they are kept for validation or testing. `benchmark` holds the hashes
-    (sorted) of what `benchmark_overlap` compares, where the user names a benchmark."""
+    """The rows of a block of one file. `held_out`: they are kept for validation or testing. `benchmark` holds the
+    hashes (sorted) of what `benchmark_overlap` compares, where the user names a benchmark."""
 
     rows: Sequence[Row]
     held_out: bool = False
@@ -235,6 +241,7 @@ class Check:
     judge: Callable[[Sequence[Any], Whole], Judged] | None
     repair: Callable[[str], str] | None
     repair_answer: Callable[[str], str] | None
+    deep: bool = False
 
     @property
     def installed(self) -> bool:
@@ -263,12 +270,15 @@ def load(name: str) -> Check:
         given.get("judge"),
         given.get("repair"),
         given.get("repair_answer"),
+        given.get("deep", False),
     )
 
 
-def chosen(skip: Iterable[str] = ()) -> list[Check]:
-    """Every check but those named, in the order of the criteria. Raises `UserError` for a name that is none."""
+def chosen(skip: Iterable[str] = (), deep: bool = False) -> list[Check]:
+    """Every check but those named, in the order of the criteria; those that say `deep` only where that is asked for.
+    Raises `UserError` for a name that is none."""
     left_out = {load(name).name for name in skip}
     order = list(CRITERIA)
     found = [load(name) for name in plugins.names(CHECKS) if name not in left_out]
+    found = [check for check in found if deep or not check.deep]
     return sorted(found, key=lambda check: (order.index(check.criterion), check.name))

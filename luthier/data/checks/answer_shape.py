@@ -14,7 +14,7 @@ from luthier.data.checks import Hit, Judged, Rows, Threshold, Whole
 NORM: Final = 0.8
 FEWEST: Final = 20
 LABEL_WORDS: Final = 4
-SENTENCE_WORDS: Final = 12
+SENTENCE_WORDS: Final = 6
 
 criterion = "consistent_formatting"
 what = "Rows whose answer is prose where nearly all answers are JSON, or a long text where nearly all are labels."

@@ -13,6 +13,7 @@ from luthier.data.checks import Hit, Judged, Row, Rows, Threshold, Whole, same
 
 LABEL_WORDS: Final = 3
 RECURS: Final = 5
+CLOSED: Final = 0.9
 
 criterion = "no_duplicate_examples"
 what = "Rows that ask the same and whose short answers exclude each other."
@@ -23,6 +24,8 @@ needs = ("prompt",)
 thresholds = (
     Threshold(LABEL_WORDS, "words an answer has at most to be compared; longer ones to one prompt may all be right",
               "free answers differ without excluding each other: those repeats are counted, not blamed"),
+    Threshold(CLOSED, "of all answers are that short: then any two of them to one prompt exclude each other",
+              "such data sorts or extracts, and has one right answer a row"),
     Threshold(RECURS, "rows that give the same answer, from which on it is a label", "rarer short answers to an open "
               "question, as two names for one pet, need not exclude each other"),
 )  # fmt: skip
@@ -52,6 +55,8 @@ def judge(parts: Sequence[tuple[NDArray[np.uint8], list[str], NDArray[np.int32]]
     prompt = whole.columns["prompt"]
     often = np.bincount(answer, minlength=len(place)) >= RECURS
     asked = ~whole.held_out & (prompt != 0)
+    if np.mean(kind[asked] != _NONE) >= CLOSED:  # then no answer is one of many good ones, and each excludes the others
+        kind = np.where(kind != _NONE, _NUMBER, _NONE).astype(np.uint8)
     usable = np.flatnonzero(asked & (kind != _NONE) & ((kind != _LABEL) | often[answer]))
     order = usable[np.lexsort((usable, answer[usable], kind[usable], prompt[usable]))]
     group = (np.diff(prompt[order]) != 0) | (np.diff(kind[order].astype(np.int8)) != 0)

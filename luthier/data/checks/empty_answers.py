@@ -42,7 +42,7 @@ def gather(rows: Rows) -> tuple[dict[int, str], int, Counter[str]]:
         tools = any(message.tool_calls for message in row.conversation.messages)
         if not tools and _EMPTY.fullmatch(answer.strip()) and not _asked(row.question, answer.strip()):
             found[number] = answer.strip()
-    return found, short, Counter(found.values())
+    return found, short, Counter(answer.casefold() for answer in found.values())
 
 
 def judge(parts: Sequence[tuple[dict[int, str], int, Counter[str]]], whole: Whole) -> Judged:
@@ -54,7 +54,7 @@ def judge(parts: Sequence[tuple[dict[int, str], int, Counter[str]]], whole: Whol
         start + row: answer
         for start, (found, _, _) in zip(whole.starts, parts, strict=True)
         for row, answer in found.items()
-        if not (labels and counts[answer] >= 5)
+        if not (labels and counts[answer.casefold()] >= 5)
     }
     return Judged(np.array(sorted(said), np.int64), lambda row: Hit(f"the answer is `{said[row]}`, which says nothing"))
 

@@ -16,12 +16,14 @@ thresholds = (
     Threshold(0, "rows may hold one", "a placeholder is never meant, but in code and in talk about templates"),
 )
 
-_SIGNS = ("{{", "[", "<", "TODO", "orem ipsum")  # one of them is in every placeholder
+_SIGNS = ("{{", "[", "<", "%", "TODO", "orem ipsum")  # one of them is in every placeholder
 _PLACEHOLDER = re.compile(
     r"""(?P<braces>\{\{\s*[A-Za-z][\w .-]{0,40}\}\})
     |   (?P<input><\s*no[ _-]?input\s*>)
     |   (?P<insert>\[\s*(?:insert|your|enter|add|put|type|fill\ in|placeholder|name\ of)\b[^\]\n]{0,60}\])
     |   (?P<tag><\s*(?:insert|your|enter|placeholder)[ _-][\w -]{0,40}>)
+    |   (?P<name><\s*(?:first|last|full|customer|client|company|user|product|your)[ _-]?name\s*>)
+    |   (?P<capitals>(?-i:\[[A-Z]{2,}(?:[_ ][A-Z]{2,})+\]|%[A-Z][A-Z_]{2,}%))
     |   (?P<todo>\bTODO\b\s*:)
     |   (?P<lorem>\blorem\ ipsum\b)""",
     re.VERBOSE | re.IGNORECASE,

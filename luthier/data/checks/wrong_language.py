@@ -39,7 +39,7 @@ def look(row: Row) -> Iterator[Hit]:
     told = language(answer)
     if not told:
         return
-    asked = language(row.question)
+    asked = row.asked_in
     if not asked or asked == told:
         return
     before = "\n".join(m.content for m in row.conversation.messages if m.role in ("system", "user"))
