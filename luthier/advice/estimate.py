@@ -129,6 +129,8 @@ def cost(candidate: Candidate, load: Load, machine: Machine) -> Cost:
         update = machine.seconds(Work((), 0.0, UPDATE_BYTES * candidate.trainable, 0))
         seconds = load.passes * a_pass + update
     flop = _line([one.work.flop for one in traced], steps) / (load.rows_a_pass * load.row_tokens)
+    if load.checkpointing:  # freed blocks are given back at once then
+        machine = replace(machine, heap=1.0, keeps_heap=False)
     training = _memory(candidate, most, machine)
     return Cost(load, training, _after(training, _memory(candidate, scoring, machine), machine), flop, seconds)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -127,3 +130,33 @@ def test_what_checkpointing_does_not_help_is_not_checkpointed() -> None:
 def test_free_memory_is_some_and_no_more_than_the_machine_has() -> None:
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 2**20 < available_bytes(torch.device("cpu")) <= machine
+
+
+HOLES = """
+import ctypes, os, sys, torch
+from pathlib import Path
+from luthier.engine import checkpointing
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+del_me = torch.ones(2**22)  # 16 MiB: once one was freed, the heap takes blocks of that size
+del del_me
+if sys.argv[1] == "True":
+    with checkpointing.keeping_inputs_only(torch.nn.Linear(2, 2), True):
+        pass
+blocks = [torch.ones(2**18) for _ in range(100)]
+before = resident()
+del blocks[::2]
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc has no such setting")
+def test_what_a_layer_computed_again_has_freed_is_given_back_at_once() -> None:
+    def given_back(on: bool) -> int:
+        done = subprocess.run([sys.executable, "-c", HOLES, str(on)], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert given_back(True) > 45 * 2**20  # 50 blocks of 1 MiB, each between two that stay
+    assert given_back(False) < 5 * 2**20
