@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from luthier.engine.attention import Unserved
+from luthier.engine.out_of_memory import ran_out
 from luthier.engine.padded import logits_padded
 from luthier.errors import mistake
 from luthier.flow import Place, Tokenized
@@ -87,6 +88,8 @@ def _wrong(engine: Engine, length: int) -> str:
     except Unserved as error:
         return str(error)
     except (TypeError, KeyError, AttributeError, RuntimeError, ValueError) as error:
+        if ran_out(error):
+            raise
         return f"its layers do not take a tree ({error})"
     finally:
         model.train(was_training)
@@ -98,7 +101,7 @@ def _own_logits(engine: Engine, row: Tokenized) -> torch.Tensor:
     try:
         return logits_padded(engine, row, len(row.tokens))
     except (TypeError, KeyError, AttributeError, RuntimeError, ValueError) as error:
-        if engine.tuned.root is None:
+        if engine.tuned.root is None or ran_out(error):
             raise
         raise mistake(
             f"this model does not take a soft prompt or a prefix ({error})",

@@ -130,3 +130,19 @@ def test_rows_laid_out_in_groups_have_the_same_scores(monkeypatch: pytest.Monkey
     assert found.keys() == expected.keys()
     for index, score in found.items():
         assert score.loss == pytest.approx(expected[index].loss, rel=1e-5)
+
+
+def test_a_model_is_not_taken_for_one_that_no_tree_serves_where_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = small_llama(3)
+    own = model.base_model.forward
+
+    def narrow(*args: Any, **given: Any) -> Any:
+        if "plan" in given:  # by the tree, that is
+            too_much()
+        return own(*args, **given)
+
+    monkeypatch.setattr(model.base_model, "forward", narrow)
+    with pytest.raises(RuntimeError, match="memory"):
+        Engine(Tuned(model, None, {}))
