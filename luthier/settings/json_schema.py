@@ -19,7 +19,9 @@ def json_schema(
     for path, names in {**CHOICES, **(choices or {})}.items():
         for place in _follow(schema, tuple(path.split("."))):
             if place["type"] == "object":
-                place["propertyNames"] = {"enum": list(names)}
+                known = {"enum": list(names)}
+                # A target may be set for a function of the user's own: `module:function`.
+                place["propertyNames"] = {"anyOf": [known, {"pattern": ":"}]} if path == "targets" else known
             else:
                 (place["items"] if place["type"] == "array" else place)["enum"] = list(names)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Luthier's run file"}
