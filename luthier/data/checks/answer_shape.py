@@ -15,6 +15,7 @@ NORM: Final = 0.8
 FEWEST: Final = 20
 LABEL_WORDS: Final = 4
 SENTENCE_WORDS: Final = 6
+LONG_WORDS: Final = 12
 
 criterion = "consistent_formatting"
 what = "Rows whose answer is prose where nearly all answers are JSON, or a long text where nearly all are labels."
@@ -66,8 +67,10 @@ def _kind(answer: str) -> int:
         except (ValueError, RecursionError):
             return _WORDS
         return _JSON
-    words = len(inside.split(None, SENTENCE_WORDS))
-    return _LABEL if words <= LABEL_WORDS else _LONG if words > SENTENCE_WORDS else _WORDS
+    words = len(inside.split(None, LONG_WORDS))
+    if words <= LABEL_WORDS:
+        return _LABEL
+    return _LONG if words > LONG_WORDS or (words > SENTENCE_WORDS and inside[-1] in ".!?") else _WORDS
 
 
 def _rows(last: str) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ why = "What a model has read of a benchmark, it need not be able to do."
 remedy = "leave the row out: luthier check FILE --benchmark TEST --write KEPT"
 severity = "error"
 thresholds = (
-    Threshold(WORDS, "words in the same order, without regard to case and punctuation", "Brown et al. 2020, Language models "
-              "are few-shot learners, appendix C: shorter runs are shared by chance and in phrases"),
+    Threshold(WORDS, "words in the same order, without regard to case and punctuation", "Brown et al. 2020, Language "
+              "models are few-shot learners, appendix C: shorter runs are shared by chance and in phrases"),
 )  # fmt: skip
 
 
