@@ -1,4 +1,4 @@
-"""The benchmark of preparation on a few rows: that it runs and loses none, not how fast."""
+"""Benchmarks on a few rows: that they run and lose none, not how fast."""
 
 from __future__ import annotations
 
@@ -24,3 +24,19 @@ def test_our_sides_of_the_preparation_benchmark_give_every_row(
     command = [sys.executable, "-m", "benchmarks.prepare", "--side", side, "--file", str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1])["rows"] == 60
+
+
+@pytest.mark.long
+def test_both_sides_of_the_generation_benchmark_answer_the_same(
+    packaged_model: Source, real_data: Path, tmp_path: Path
+) -> None:
+    answers = []
+    for batch in (0, 2):
+        file = tmp_path / f"{batch}.json"
+        task = {"work": "mixed", "questions": 3, "most_tokens": 6, "batch": batch, "file": str(file)}
+        command = [sys.executable, "-m", "benchmarks.generate", "--one", json.dumps(task)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout.splitlines()[-1])["tokens"] > 0
+        answers.append(json.loads(file.read_text(encoding="utf-8")))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 3
