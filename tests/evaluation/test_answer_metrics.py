@@ -248,6 +248,11 @@ def test_macro_f1_counts_a_rare_label_as_much_as_a_frequent_one() -> None:
     assert found.details == {"labels": ["a", "b"], "said": ["a", "b", "(other)"], "counts": [[7, 1, 0], [0, 1, 1]]}
 
 
+def test_a_label_that_the_limit_cut_is_no_label() -> None:
+    found = measure("macro_f1", sample(["a", "b"] * 2, ["a", "b"] * 2, stopped=False))
+    assert (found.value, found.details["counts"]) == (0.0, [[0, 0, 2], [0, 0, 2]])
+
+
 def test_two_models_that_no_row_tells_apart_are_said_to_be_so() -> None:
     of = sample(["a", "b"] * 10, ["a", "a", "b", "b"] * 5)
     found = metrics.load("macro_f1").difference(of, of, np.random.default_rng(0))
