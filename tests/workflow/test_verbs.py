@@ -88,7 +88,7 @@ def test_evaluate_puts_base_beside_tuned_with_intervals_and_verdicts(
     assert sum(answer["tuned_right"] for answer in answers) == round(12 * (accuracy.value or 0))
     kept = from_lines(run.read_answers(KEPT))
     assert [question.wanted for question in kept.questions] == [answer["wanted"] for answer in answers]
-    assert [answer.text for answer in kept.base.answers] == [answer["base"] for answer in answers]
+    assert [answer.text for answer in kept.base.answers if answer] == [answer["base"] for answer in answers]
     scores = kept.tuned.row_scores
     assert sum(score.loss for score in scores) / sum(score.tokens for score in scores) == pytest.approx(loss.value)
     assert run.page.read_text(encoding="utf-8").startswith("<!doctype html>")
