@@ -178,7 +178,7 @@ def _best(methods: Sequence[Method], pairs: Sequence[Pair], name: str) -> tuple[
         if pair.corrected is None or pair.corrected >= LEVEL:
             near.append(method.run)
     missed = [f"{one.metric.replace('_', ' ')} {one.target}" for one in leader.targets if one.verdict == "missed"]
-    said = f"; it misses its target {' and '.join(missed)}" if missed else ""
+    said = f"; {leader.run} misses its target {' and '.join(missed)}" if missed else ""
     if near:
         others = ", ".join(near)
         equal = all(value(method) == value(leader) for method in methods if method.run in near)
