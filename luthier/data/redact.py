@@ -15,8 +15,9 @@ from luthier.errors import mistake
 
 WORDS: Final = {"mail": "EMAIL", "ip": "IP_ADDRESS", "national_id": "NATIONAL_ID"}
 """How a placeholder names a kind, where that is not the kind itself in capitals."""
-REDACTED: Final = ("personal_data", "secrets")
-"""The checks whose finds can be replaced."""
+ALL: Final = ("personal_data", "secrets")
+REDACTED: Final = (*ALL, "names_and_addresses")
+"""The checks whose finds can be replaced: `all` are those that find little else."""
 
 
 def finders(names: Sequence[str]) -> dict[str, Find]:
@@ -31,7 +32,8 @@ def finders(names: Sequence[str]) -> dict[str, Find]:
         raise mistake(f"{unknown[0]} is nothing that is redacted", "--redact", f"one of: all; {able}")
     found: dict[str, Find] = {}
     for check, of in kinds.items():
-        wanted = frozenset(of if {"all", check} & {*names} else {*of} & {*names})
+        whole = check in names or ("all" in names and check in ALL)
+        wanted = frozenset(of if whole else {*of} & {*names})
         if wanted:
             found[check] = partial(_of_kinds, plugins.load(CHECKS, check).spans, wanted)
     return found
