@@ -88,6 +88,7 @@ def test_a_size_alone_has_no_speed_and_says_so(config: Path) -> None:
     assert known.machine.memory_bytes == 24 * 2**30
 
 
+@pytest.mark.long
 def test_what_is_larger_than_the_machine_comes_with_what_fits_instead(config: Path) -> None:
     sizes = {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32}
     config.write_text(json.dumps(CONFIG | sizes | {"vocab_size": 32000, "num_key_value_heads": 32}), encoding="utf-8")
@@ -101,6 +102,7 @@ def test_what_is_larger_than_the_machine_comes_with_what_fits_instead(config: Pa
     assert list(largest.LADDER).index(known.largest.model) < list(largest.LADDER).index("Mistral-7B")
 
 
+@pytest.mark.long
 def test_the_longest_row_that_fits_fits_and_a_longer_one_does_not(config: Path) -> None:
     config.write_text(json.dumps(CONFIG | {"max_position_embeddings": 10**6}), encoding="utf-8")
     known = worked_out(config, device="1GiB", largest=True)
