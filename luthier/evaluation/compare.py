@@ -136,8 +136,11 @@ def _both(one: Scored, other: Scored) -> tuple[Scored, Scored]:
         mine, others = getattr(one, name), getattr(other, name)
         if mine and others:
             there = [a is not None and b is not None for a, b in zip(mine, others, strict=True)]
-            one = replace(one, **{name: [a if both else None for a, both in zip(mine, there, strict=True)]})
-            other = replace(other, **{name: [b if both else None for b, both in zip(others, there, strict=True)]})
+            kept: list[dict[str, Any]] = [
+                {name: [item if both else None for item, both in zip(items, there, strict=True)]}
+                for items in (mine, others)
+            ]
+            one, other = replace(one, **kept[0]), replace(other, **kept[1])
     return one, other
 
 
