@@ -90,6 +90,7 @@ def export(
     rows, source = yield from _rows(opened)
     with nullcontext() if out else opened.run.lock():
         yield Note("file", f"writing {unproven}")
+        whole.make_folder(target.parent, above=True)
         whole.write_folder(unproven, lambda folder: _write(form, finished, folder))
         parity = yield from _proven(form, finished, unproven, rows, source)
         _record(unproven, finished, format, parity)
