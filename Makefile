@@ -6,6 +6,8 @@
 PYTHON ?=
 ARGS ?=
 RUN := .venv/bin/python
+# The tests of a file stay together, because they share what was made once; each takes one core.
+TWO_AT_ONCE := --numprocesses 2 --dist loadfile
 
 define SET_UP
 @chosen=; for python in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \
@@ -31,10 +33,10 @@ demo: setup ## the main job: data, base, training, tuned, targets (about 4 minut
 	.venv/bin/luthier demo $(ARGS)
 
 test: setup ## the quick tests (at most 12 minutes)
-	$(RUN) -m pytest -m "not long" $(ARGS)
+	$(RUN) -m pytest -m "not long" $(TWO_AT_ONCE) $(ARGS)
 
 test-all: setup ## every test, the long ones too (at most 60 minutes)
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest $(TWO_AT_ONCE) $(ARGS)
 
 check: setup ## style, types, import directions (at most 2 minutes)
 	$(RUN) -m ruff check .
