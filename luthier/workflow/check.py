@@ -62,6 +62,7 @@ def check(
     classifier: Sequence[str] = (),
     page: str | None = None,
     openai: bool = False,
+    deep: bool = False,
 ) -> Generator[Event, None, Checked]:
     """Checks files of rows, or a run file with its settings, rows, template and masks.
 
@@ -72,7 +73,8 @@ def check(
     the rows that can be used and that no check leaves out go into that file, as rows of the form `format` or of their
     own, and the others into one beside it; `redact` names what placeholders then stand for. `classifier` names the
     user's own functions, `module:function`. `page` is a file for the page; `openai` checks by OpenAI's guide
-    too. Ctrl-C ends it with what was found so far. Raises `UserError` for a run file that cannot be used.
+    too, `deep` for names and addresses of people.
+    Ctrl-C ends it with what was found so far. Raises `UserError` for a run file that cannot be used.
     """
     if not files:
         raise mistake(
@@ -90,7 +92,7 @@ def check(
         raise mistake("--openai takes files of rows alone", "--openai", "luthier check rows.jsonl --openai")
     finders(redact)
     to_page = page_file(page, files) if page is not None else None
-    chosen = [*checks.chosen(skip), *map(check_of, classifier)]
+    chosen = [*checks.chosen(skip, deep), *map(check_of, classifier)]
     if of_rows:
         to = Path(write) if write is not None else None
         found = yield from _rows_checked(files, (held_out, benchmark), chosen, to, format, redact)

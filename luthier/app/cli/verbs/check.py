@@ -54,6 +54,7 @@ def check(
         str | None, typer.Option(metavar="H", help="Write a page into H.html: plots, each problem with its row.")
     ] = None,
     openai: Annotated[bool, typer.Option("--openai", help="Check and count as OpenAI's guide does, too.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Look for names and addresses of people, too.")] = False,
     json: JsonOption = False,
 ) -> Job:
     """Look at rows or a run file; clean and convert rows.
@@ -89,6 +90,7 @@ def check(
             classifier=classifier or (),
             page=page,
             openai=openai,
+            deep=deep,
         )
         checked = result_of(work, listen)
         return Outcome(
