@@ -78,7 +78,8 @@ class Tight:
 
     def __init__(self, model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refused = 0
-        own = model.base_model.forward
+        base: Any = model.base_model
+    own = base.forward
 
         def narrow(*args: Any, inputs_embeds: torch.Tensor, **given: Any) -> Any:
             if inputs_embeds.shape[0] * inputs_embeds.shape[1] > most:
@@ -136,7 +137,8 @@ def test_a_model_is_not_taken_for_one_that_no_tree_serves_where_memory_runs_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = small_llama(3)
-    own = model.base_model.forward
+    base: Any = model.base_model
+    own = base.forward
 
     def narrow(*args: Any, **given: Any) -> Any:
         if "plan" in given:  # by the tree, that is

@@ -77,7 +77,8 @@ def test_the_difference_is_covered_as_often_as_promised(chances: tuple[float, ..
 
 
 def apart(totals: np.ndarray) -> np.ndarray:
-    return (totals[..., 0] - totals[..., 1]) / totals[..., 2]
+    means: np.ndarray = (totals[..., 0] - totals[..., 1]) / totals[..., 2]
+    return means
 
 
 def losses(seed: int, n: int, difference: float) -> np.ndarray:
