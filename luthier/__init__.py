@@ -149,13 +149,15 @@ def check(
     classifier: Sequence[str] = (),
     page: str | None = None,
     openai: bool = False,
+    deep: bool = False,
     listen: Listen | None = None,
 ) -> Checked:
     """What would be read, kept and trained on, and how the rows do by the six criteria; with `mask`, the tokens of that
     many rows, each trained or not; with `write`, the rows that can be used and that no check leaves out are written
     into that file, in the form `format` or their own. `skip` names checks to leave out, `held_out` test files,
     `benchmark` files of which no 13 words may stand in the rows, `redact` what placeholders are written for,
-    `classifier` functions of your own (`module:function`), `page` a file for the page; `openai`: by their guide too."""
+    `classifier` functions of your own (`module:function`), `page` a file for the page; `openai`: by their guide too;
+    `deep` looks for names and addresses of people."""
     from luthier.flow import result_of
     from luthier.workflow.check import check
 
@@ -174,6 +176,7 @@ def check(
             classifier=_listed(classifier),
             page=page,
             openai=openai,
+            deep=deep,
         ),
         listen,
     )
