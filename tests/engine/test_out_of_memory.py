@@ -78,8 +78,7 @@ class Tight:
 
     def __init__(self, model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refused = 0
-        base: Any = model.base_model
-    own = base.forward
+        own = model.base_model.forward
 
         def narrow(*args: Any, inputs_embeds: torch.Tensor, **given: Any) -> Any:
             if inputs_embeds.shape[0] * inputs_embeds.shape[1] > most:
