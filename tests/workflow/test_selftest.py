@@ -283,7 +283,8 @@ def test_a_claim_fails_when_its_code_is_broken(
     broken(monkeypatch)
     check = measured(name)
     assert not check.passed
-    assert check.measured is not None or broken is models_that_no_tree_serves, check.reason
+    stopped = "get no gradient" in check.reason  # training itself does not go on like that
+    assert check.measured is not None or stopped or broken is models_that_no_tree_serves, check.reason
 
 
 def test_every_claim_is_broken_once() -> None:

@@ -34,7 +34,7 @@ def estimate(
     rows: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to train on, for the whole run.")] = None,
     device: Annotated[str, typer.Option(metavar="D", help="cpu, a GPU such as H100, or a size such as 24GiB.")] = "cpu",
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that share the rows.")] = 1,
-    price: Annotated[
+    price_per_hour: Annotated[
         float | None, typer.Option("--price-per-hour", metavar="P", min=0, help="Of the machine, or of each GPU.")
     ] = None,
     largest: Annotated[bool, typer.Option("--largest", help="Also what would fit at most.")] = False,
@@ -67,7 +67,7 @@ def estimate(
                 rows=rows,
                 device=device,
                 processes=processes,
-                price_per_hour=price,
+                price_per_hour=price_per_hour,
                 largest=largest,
                 probe=probe,
             ),
