@@ -313,7 +313,8 @@ def _largest(
             other = candidate_of(place, settings.model_copy(update={"training_config": bigger}), method)
             return twice(other, load, here)
 
-        size = largest_fitting(grown, 2 * getattr(own, name), bound, _widest(method, own, name, place))
+        widest = _widest(method, own, name, place)
+        size = largest_fitting(grown, min(2 * getattr(own, name), widest // 2), bound, widest) if widest > 1 else widest
     yield Progress("looking for the largest model", 2, 3)
     model = largest_known_model(lambda path: twice(candidate_of(path, settings, method), load, here), bound)
     return Largest(tokens, size, name, model)
