@@ -103,6 +103,7 @@ def test_what_is_larger_than_the_machine_comes_with_what_fits_instead(config: Pa
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_the_longest_row_that_fits_fits_and_a_longer_one_does_not(config: Path) -> None:
     config.write_text(json.dumps(CONFIG | {"max_position_embeddings": 10**6}), encoding="utf-8")
     known = worked_out(config, device="1GiB", largest=True)
