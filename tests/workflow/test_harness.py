@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from luthier.workflow.opened_run import decoder, open_run
 from luthier.workflow.train import Trained
 from tests.workflow.conftest import worked
 
-pytest.importorskip("lm_eval", reason="no lm-eval: python -m pip install 'luthier[lm-eval]'")
 # Warnings are of the harness and what it imports.
-pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.skipif(find_spec("lm_eval") is None, reason="no lm-eval: python -m pip install 'luthier[lm-eval]'"),
+]
 
 PAIRS = [
     ("what colour has the sky", " blue"),
