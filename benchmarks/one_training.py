@@ -59,8 +59,9 @@ def measured_here(task: Task, adapter: Path) -> Result:
         settings = {} if task.side == "trl-defaults" else hand_settings(task.precision)
         return train_trl(model, tokenizer, made, task.batch, task.rows_a_pass, {"use_cpu": True, **settings})
     tuned = _attached(task, adapter)
-    if task.work == "growth":  # what is only done once belongs to no number of tokens
-        train_luthier(tuned, made[:4], 4)
+    if task.work in ("growth", "matrix"):  # what is only done once belongs to no step; products drop a pass as well
+        first = 4 if task.work == "growth" else task.batch
+        train_luthier(tuned, made[:first], first)
     return train_luthier(tuned, made, task.batch, task.tokens_a_pass)
 
 

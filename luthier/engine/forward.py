@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from luthier.engine.attention import Attention, KeyAndValue, PartAttention, atte
 from luthier.engine.checkpointing import keeping_inputs_only
 from luthier.engine.exact import Limit, limit_of
 from luthier.engine.loss import Head
+from luthier.engine.norms import keeping_inputs, plain_norms
 from luthier.engine.out_of_memory import in_smaller_passes
 from luthier.engine.padded import logits_padded, scores_padded
 from luthier.engine.parts import Part, in_turn
@@ -48,8 +49,10 @@ class Engine:
     kept_bytes: int = KEPT_BYTES
     known_limit: InitVar[Limit | None] = None
     limit: Limit = field(init=False)
+    norms: tuple[torch.nn.Module, ...] = field(init=False, repr=False)
 
     def __post_init__(self, known_limit: Limit | None) -> None:
+        object.__setattr__(self, "norms", plain_norms(self.tuned.model))
         object.__setattr__(self, "limit", known_limit or limit_of(self))
 
     @property
@@ -125,8 +128,7 @@ class Engine:
     def hidden(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """The last hidden states (R, N, C) of tokens (R, N) at positions (R, N)."""
         model: Any = self.tuned.model
-        ours = partial(attending, model)
-        with ours(), keeping_inputs_only(model, self.checkpointing, again=ours):
+        with self._ours(), keeping_inputs_only(model, self.checkpointing, again=self._ours):
             output = model.base_model(
                 inputs_embeds=self.embedded(tokens),
                 position_ids=positions,
@@ -136,6 +138,12 @@ class Engine:
             )
         states: Tensor = output.last_hidden_state
         return states
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Within, the model's layers compute attention and norms by the engine's own functions."""
+        with attending(self.tuned.model), keeping_inputs(self.norms):
+            yield
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """What tokens (R, N) enter the first layer as, (R, N, C); the virtual ones are those below 0."""

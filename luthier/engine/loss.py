@@ -5,6 +5,7 @@ Sizes: M predictions, C width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 PIECE_BYTES = 64 * 2**20
-"""Memory for one piece of logits in float32."""
+"""Memory for one piece of logits."""
+BLOCK_BYTES = 2**20
+"""Logits in float32 that are worked on at once, so that they stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Head:
     @property
     def piece(self) -> int:
         """Predictions a piece."""
-        return max(16, PIECE_BYTES // (4 * self.weight.shape[0]))
+        return max(16, PIECE_BYTES // (self.weight.element_size() * self.weight.shape[0]))
 
     def logits(self, states: Tensor) -> Tensor:
         """Hidden states (..., C) -> logits (..., V)."""
@@ -64,27 +67,21 @@ class _SummedLoss(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
         d_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
+        wanted = d_hidden is not None or d_weight is not None
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
-            logits = head.logits(hidden[part]).to(wide)
-            own = targets[part, None]
-            own_logits = logits.gather(-1, own)
-            most = logits.amax(-1, keepdim=True)
-            # In place, each logit's exponential once: the softmax is what the gradient wants.
-            exponentials = logits.sub_(most).exp_()
-            sums = exponentials.sum(-1, keepdim=True)
-            total += (weights[part] * (most + sums.log() - own_logits).squeeze(-1)).sum()
-            if d_hidden is None and d_weight is None:
+            logits = head.logits(hidden[part])
+            for block in _blocks(logits, wide):
+                at = slice(start + block.start, start + block.stop)
+                total += _into_gradients(logits[block], targets[at], weights[at], wide, wanted)
+            if not wanted:
                 continue
-            exponentials.mul_(weights[part, None] / sums)
-            exponentials.scatter_add_(-1, own, -weights[part, None].to(wide))
-            d_logits = exponentials.to(hidden.dtype)
             if d_hidden is not None:
-                d_hidden[part] = d_logits @ weight
+                d_hidden[part] = logits @ weight
             if d_weight is not None:
-                d_weight += d_logits.T @ hidden[part]
+                d_weight += logits.T @ hidden[part]
             if d_bias is not None:
-                d_bias += exponentials.sum(0)
+                d_bias += logits.sum(0, dtype=wide)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
         ctx.types = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
         return total
@@ -96,6 +93,30 @@ class _SummedLoss(torch.autograd.Function):
             for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True)
         )
         return (*parts, None, None)
+
+
+def _blocks(logits: Tensor, wide: torch.dtype) -> Iterator[slice]:
+    """Of (M, V) logits on a CPU a few rows at a time, elsewhere all."""
+    most = max(1, BLOCK_BYTES // (wide.itemsize * logits.shape[1])) if logits.device.type == "cpu" else len(logits)
+    yield from (slice(start, min(start + most, len(logits))) for start in range(0, len(logits), most))
+
+
+def _into_gradients(logits: Tensor, targets: Tensor, weights: Tensor, wide: torch.dtype, wanted: bool) -> Tensor:
+    """The summed loss of (M, V) logits; puts its gradient with respect to them in their place where it is `wanted`."""
+    values = logits.to(wide)
+    own = targets[:, None]
+    own_logits = values.gather(-1, own)
+    most = values.amax(-1, keepdim=True)
+    # In place, each logit's exponential once: the softmax is what the gradient wants.
+    exponentials = values.sub_(most).exp_()
+    sums = exponentials.sum(-1, keepdim=True)
+    loss = (weights * (most + sums.log() - own_logits).squeeze(-1)).sum()
+    if wanted:
+        exponentials.mul_(weights[:, None] / sums)
+        exponentials.scatter_add_(-1, own, -weights[:, None].to(wide))
+        if values is not logits:
+            logits.copy_(exponentials)
+    return loss
 
 
 @torch.no_grad()

@@ -32,15 +32,17 @@ _backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 class Group:
     """Runs of like length that one causal call serves.
 
-    `gather` (B*L): the token that stands at each place, any token where a place is padding, which is always behind.
-    `places` (n): the places that are no padding, `tokens` (n): their tokens. `padded` says whether there is padding.
+    `runs` (B): from where to where each stands. `gather` (B*L): the token that stands at each place, any token where a
+    place is padding, which is always behind. `tokens` (n): the tokens of the places that are no padding. Of a run by
+    itself both are a slice, so that nothing is copied. Where there is padding, `places` (n) are those places, and
+    `padding` (B, 1, L, 1) says where it is.
     """
 
-    runs: int
-    gather: Tensor
-    places: Tensor
-    tokens: Tensor
-    padded: bool
+    runs: tuple[tuple[int, int], ...]
+    gather: Tensor | slice
+    tokens: Tensor | slice
+    places: Tensor | None = None
+    padding: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def plan(part: Part, device: torch.device) -> Plan:
         else:
             groups.append([run])
     made = Plan(tuple(_group(group, device) for group in groups), part.reaches, len(part.own), len(part.given))
-    return made if device.type == "cpu" else replace(made, sees=pairs(made))
+    return made if device.type == "cpu" else replace(made, sees=pairs(made, device))
 
 
 def _length(run: tuple[int, int]) -> int:
@@ -75,18 +77,19 @@ def _length(run: tuple[int, int]) -> int:
 
 
 def _group(runs: list[tuple[int, int]], device: torch.device) -> Group:
+    if len(runs) == 1:
+        alone = slice(*runs[0])
+        return Group(tuple(runs), alone, alone)
     at = np.arange(_length(runs[-1]))
     starts = np.array([start for start, _ in runs])[:, None]
     lengths = np.array([_length(run) for run in runs])[:, None]
-    gather = (starts + np.minimum(at, lengths - 1)).ravel()
-    places = np.flatnonzero((at < lengths).ravel())
-    return Group(
-        runs=len(runs),
-        gather=torch.from_numpy(gather).to(device),
-        places=torch.from_numpy(places).to(device),
-        tokens=torch.from_numpy(gather[places]).to(device),
-        padded=len(places) < len(gather),
-    )
+    real = at < lengths
+    gather = torch.from_numpy((starts + np.minimum(at, lengths - 1)).ravel()).to(device)
+    if real.all():
+        return Group(tuple(runs), gather, gather)
+    places = torch.from_numpy(np.flatnonzero(real.ravel())).to(device)
+    padding = torch.from_numpy(~real).to(device)[:, None, :, None]
+    return Group(tuple(runs), gather, gather[places], places, padding)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float) -> Tensor:
@@ -97,14 +100,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float) 
 
 
 def _batch(tensor: Tensor, group: Group) -> Tensor:
-    """(N, H, D) -> (B, H, L, D), the runs of a group."""
-    return tensor.index_select(0, group.gather).view(group.runs, -1, *tensor.shape[1:]).transpose(1, 2)
+    """(N, H, ...) -> (B, H, L, ...), the runs of a group."""
+    at = group.gather
+    own = tensor[at] if isinstance(at, slice) else tensor.index_select(0, at)
+    return own.view(len(group.runs), -1, *own.shape[1:]).transpose(1, 2)
 
 
 def _flat(tensor: Tensor, group: Group) -> Tensor:
     """(B, H, L, ...) -> (n, H, ...), padding left out."""
     flat = tensor.transpose(1, 2).flatten(0, 1)
-    return flat.index_select(0, group.places) if group.padded else flat
+    return flat if group.places is None else flat.index_select(0, group.places)
 
 
 def _one(tensor: Tensor) -> Tensor:
@@ -112,20 +117,28 @@ def _one(tensor: Tensor) -> Tensor:
     return tensor.transpose(0, 1).unsqueeze(0)
 
 
+def _wide(*tensors: Tensor) -> list[Tensor]:
+    """The same in float32 at least: the CPU kernel is nowhere faster in bfloat16, and 9 times slower on the way back
+    of short runs (docs/log.md)."""
+    return [tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in tensors]
+
+
 class _ByRanges(torch.autograd.Function):
     """The ranges of a plan by torch's CPU kernel, which takes K key heads under H heads as they are."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float) -> Tensor:
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        narrow_query, narrow_key, narrow_value, plan, scale = given
+        query, key, value = _wide(narrow_query, narrow_key, narrow_value)
         output = torch.empty_like(query, memory_format=torch.contiguous_format)
-        log_sum = torch.empty(query.shape[:2], dtype=torch.promote_types(query.dtype, torch.float32))
+        log_sum = torch.empty(query.shape[:2], dtype=query.dtype)
         own_key, own_value = key[plan.given :], value[plan.given :]
         for group in plan.groups:
             part, part_log_sum = _forward(
                 _batch(query, group), _batch(own_key, group), _batch(own_value, group), 0.0, True, scale=scale
             )
             output[group.tokens] = _flat(part, group)
-            log_sum[group.tokens] = _flat(part_log_sum, group).to(log_sum.dtype)
+            log_sum[group.tokens] = _flat(part_log_sum, group)
         for reach in plan.reaches:
             below = reach.queries
             part, part_log_sum = _forward(
@@ -133,40 +146,36 @@ class _ByRanges(torch.autograd.Function):
             )
             seen, more = log_sum[below], part_log_sum[0].transpose(0, 1)
             merged = torch.logaddexp(seen, more)
-            output[below] = (
-                output[below] * (seen - merged).exp().unsqueeze(-1)
-                + part[0].transpose(0, 1) * (more - merged).exp().unsqueeze(-1)
-            ).to(output.dtype)
+            output[below] *= (seen - merged).exp().unsqueeze(-1)
+            output[below] += part[0].transpose(0, 1) * (more - merged).exp().unsqueeze(-1)
             log_sum[below] = merged
-        ctx.save_for_backward(query, key, value, output, log_sum)
+        narrow = output.to(narrow_query.dtype)
+        ctx.save_for_backward(narrow_query, narrow_key, narrow_value, narrow, log_sum)
         ctx.plan, ctx.scale = plan, scale
-        return output
+        return narrow
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, output, log_sum = ctx.saved_tensors
+        *narrow, log_sum = ctx.saved_tensors
         plan: Plan = ctx.plan
-        gradient = gradients[0]
+        query, key, value, output, gradient = _wide(*narrow, gradients[0])
         d_query, d_key, d_value = (
             torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in (query, key, value)
         )
         own_key, own_value = key[plan.given :], value[plan.given :]
         for group in plan.groups:
             part_gradient = _batch(gradient, group)
-            part_log_sum = log_sum.index_select(0, group.gather)
-            if group.padded:
-                padding = torch.ones(len(group.gather), dtype=torch.bool)
-                padding[group.places] = False
-                part_log_sum = part_log_sum.masked_fill(padding[:, None], 1e30)
-                at = padding.unflatten(0, (group.runs, -1))[:, None, :, None]
-                part_gradient = part_gradient.masked_fill(at, 0.0)
+            part_log_sum = _batch(log_sum, group)
+            if group.padding is not None:
+                part_log_sum = part_log_sum.masked_fill(group.padding[..., 0], 1e30)
+                part_gradient = part_gradient.masked_fill(group.padding, 0.0)
             parts = _backward(
                 part_gradient,
                 _batch(query, group),
                 _batch(own_key, group),
                 _batch(own_value, group),
                 _batch(output, group),
-                part_log_sum.unflatten(0, (group.runs, -1)).transpose(1, 2).contiguous(),
+                part_log_sum.contiguous(),
                 0.0,
                 True,
                 scale=ctx.scale,
@@ -190,7 +199,8 @@ class _ByRanges(torch.autograd.Function):
             where = below, reach.keys, reach.keys
             for total, part, place in zip((d_query, d_key, d_value), parts, where, strict=True):
                 total[place] += part[0].transpose(0, 1)
-        return d_query, d_key, d_value, None, None
+        found = (total.to(one.dtype) for total, one in zip((d_query, d_key, d_value), narrow, strict=False))
+        return (*found, None, None)
 
 
 def attend_masked(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: float) -> Tensor:
@@ -198,20 +208,18 @@ def attend_masked(query: Tensor, key: Tensor, value: Tensor, plan: Plan, scale: 
 
     query (N, H, D), key and value (G + N, K, D) -> (N, H, D).
     """
-    sees = pairs(plan) if plan.sees is None else plan.sees
+    sees = pairs(plan, query.device) if plan.sees is None else plan.sees
     output = scaled_dot_product_attention(
         _one(query), _one(key), _one(value), attn_mask=sees[None, None], scale=scale, enable_gqa=True
     )
     return output[0].transpose(0, 1)
 
 
-def pairs(plan: Plan) -> Tensor:
+def pairs(plan: Plan, device: torch.device) -> Tensor:
     """Which keys each query looks at, (N, G + N)."""
-    device = plan.groups[0].gather.device
     own = torch.zeros(plan.size, plan.size, dtype=torch.bool, device=device)
-    for group in plan.groups:
-        for run in group.gather.unflatten(0, (group.runs, -1)).tolist():
-            own[run[0] : run[-1] + 1, run[0] : run[-1] + 1] = True
+    for start, end in (run for group in plan.groups for run in group.runs):
+        own[start:end, start:end] = True
     sees = torch.cat([own.new_zeros(plan.size, plan.given), own.tril()], 1)
     for reach in plan.reaches:
         sees[reach.queries, reach.keys] = True

@@ -164,6 +164,8 @@ def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any
     from peft import inject_adapter_in_model
     from peft.tuners.lora import LoraLayer
 
+    from luthier.methods import _thin
+
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -174,6 +176,7 @@ def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any
                 parameter.data = parameter.data.float()
         for layer in model.modules():
             if isinstance(layer, LoraLayer):
+                _thin.put_on(layer)
                 if settings.use_dora:
                     _measure(layer)
                 if settings.init == "pissa":
