@@ -19,7 +19,7 @@ from torch import Tensor
 
 def plain_norms(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
     """The model's norms that compute just that. Others (Gemma's scales by 1 + w) are left as they are."""
-    kinds = {type(module) for module in model.modules()}
+    kinds: set[Any] = {type(module) for module in model.modules()}
     plain = {kind for kind in kinds if _is_plain(kind)}
     return tuple(module for module in model.modules() if type(module) in plain)
 
