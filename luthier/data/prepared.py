@@ -103,16 +103,38 @@ def prepare_block(block: Block, source: Source, recipe: Recipe, folder: Path) ->
     return Shard(path, checked)
 
 
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Where the rows of tokens of R conversations are: all that a run keeps of them in memory, 4 bytes each.
+
+    `first` (shards + 1): the conversation with which each shard begins. `files`: each shard's file. `category` (R): a
+    place in `names`.
+    """
+
+    shards: tuple[Path, ...]
+    first: NDArray[np.int64]
+    files: tuple[str, ...]
+    names: Sequence[str]
+    category: NDArray[np.int32]
+
+    def rows(self, conversation: int) -> tuple[Tokenized, ...]:
+        """The rows of tokens of one conversation."""
+        shard = int(np.searchsorted(self.first, conversation, side="right")) - 1
+        return _opened(self.shards[shard]).rows(
+            conversation - int(self.first[shard]), self.files[shard], self.names[self.category[conversation]]
+        )
+
+
 class Table:
     """The rows of some files, in order, as numbers: R conversations, of which each gave none (a bad one), one or more
-    rows of tokens.
+    rows of tokens. Needed to choose among them; afterwards `on_disk` is enough.
 
     `source`, `category` (R): places in `files` and in `names` (sorted). `prompt`, `content` (R): their hashes.
     `pieces` (R): how many rows of tokens. `lengths`, `trained` (all rows of tokens): how many tokens, and trained ones.
     """
 
     def __init__(self, files: Sequence[str], shards: Sequence[tuple[int, Path]]) -> None:
-        self.files, self.shards = tuple(files), tuple(path for _, path in shards)
+        self.files = tuple(files)
         parts = [
             _read(path, ("prompt", "content", "category", "pieces", "lengths", "trained", "names"))
             for _, path in shards
@@ -120,8 +142,8 @@ class Table:
         names = [json.decode(part["names"].tobytes(), type=list[str]) for part in parts]
         self.names = sorted({name for known in names for name in known})
         place = {name: number for number, name in enumerate(self.names)}
-        self.first = np.cumsum([0, *(len(part["pieces"]) for part in parts)])
-        self.source = np.repeat([number for number, _ in shards], np.diff(self.first)).astype(np.int32)
+        first = np.cumsum([0, *(len(part["pieces"]) for part in parts)])
+        self.source = np.repeat([number for number, _ in shards], np.diff(first)).astype(np.int32)
         self.category = _joined(
             [
                 np.array([place[name] for name in known], np.int32)[part["category"]]
@@ -133,22 +155,20 @@ class Table:
             _joined([part[key] for part in parts]) for key in ("pieces", "lengths", "trained")
         )
         self.start = np.cumsum(self.pieces) - self.pieces
+        self.on_disk = OnDisk(
+            tuple(path for _, path in shards),
+            first,
+            tuple(self.files[number] for number, _ in shards),
+            self.names,
+            self.category,
+        )
 
     def __len__(self) -> int:
         return len(self.pieces)
 
-    def rows(self, conversation: int) -> tuple[Tokenized, ...]:
-        """The rows of tokens of one conversation."""
-        shard = int(np.searchsorted(self.first, conversation, side="right")) - 1
-        return _opened(self.shards[shard]).rows(
-            conversation - int(self.first[shard]),
-            self.files[self.source[conversation]],
-            self.names[self.category[conversation]],
-        )
-
     def asked(self) -> Iterator[Asked]:
         """What the conversations ask, block by block, read from disk."""
-        for path in self.shards:
+        for path in self.on_disk.shards:
             part = _read(path, ("prompt", "opening", "words", "word_counts"))
             yield Asked(part["prompt"], part["opening"], part["words"], part["word_counts"])
 
@@ -185,13 +205,18 @@ class Fit:
 
 
 class PreparedRows(Sequence[Tokenized]):
-    """Rows of a table, read from disk as they are asked for: `conversations` and `pieces` (N) say which."""
+    """Rows read from disk as they are asked for: `conversations` and `pieces` (N) say which."""
 
     def __init__(
-        self, table: Table, conversations: NDArray[np.int64], pieces: NDArray[np.int32], fitting: Fit, longest: int
+        self,
+        on_disk: OnDisk,
+        conversations: NDArray[np.integer],
+        pieces: NDArray[np.integer],
+        fitting: Fit,
+        longest: int,
     ) -> None:
-        self.table, self.conversations, self.pieces, self.fitting = table, conversations, pieces, fitting
-        self.longest = longest
+        self.on_disk, self.fitting, self.longest = on_disk, fitting, longest
+        self.conversations, self.pieces = _small(conversations), _small(pieces)
 
     def __len__(self) -> int:
         return len(self.conversations)
@@ -203,7 +228,7 @@ class PreparedRows(Sequence[Tokenized]):
     def __getitem__(self, index: int | slice) -> Tokenized | Sequence[Tokenized]:
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
-        rows = self.table.rows(int(self.conversations[index]))
+        rows = self.on_disk.rows(int(self.conversations[index]))
         if max(len(row.tokens) for row in rows) > self.fitting.max_length:
             rows = fit([rows], self.fitting.max_length, self.fitting.too_long, self.fitting.begin_mark).kept
         return rows[int(self.pieces[index])]
@@ -229,7 +254,7 @@ def fit_rows(table: Table, conversations: NDArray[np.int64], fitting: Fit) -> Fi
     longest = table.longest()
     problems, dropped, cut = Problems(), [], []
     for number in conversations[longest[conversations] > fitting.max_length].tolist():
-        made = fit([table.rows(number)], fitting.max_length, fitting.too_long, fitting.begin_mark)
+        made = fit([table.on_disk.rows(number)], fitting.max_length, fitting.too_long, fitting.begin_mark)
         problems.add(made.problems)
         pieces[number] = len(made.kept)
         tokens[number] = sum(len(row.tokens) for row in made.kept)
@@ -242,7 +267,7 @@ def fit_rows(table: Table, conversations: NDArray[np.int64], fitting: Fit) -> Fi
     which = np.repeat(kept, pieces[kept])
     piece = np.arange(len(which)) - np.repeat(np.cumsum(pieces[kept]) - pieces[kept], pieces[kept])
     rows = PreparedRows(
-        table, which, piece.astype(np.int32), fitting, int(min(fitting.max_length, longest[kept].max(initial=0)))
+        table.on_disk, which, piece, fitting, int(min(fitting.max_length, longest[kept].max(initial=0)))
     )
     return Fitted(
         rows, kept, np.array(dropped, np.int64), np.array(cut, np.int64), tokens[kept], trained[kept], problems
@@ -357,6 +382,11 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
         Path(aside).replace(path)
     finally:
         Path(aside).unlink(missing_ok=True)
+
+
+def _small(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+    """The same in the fewest bytes: none of them is negative."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
 def _ends(counts: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -117,7 +117,7 @@ def test_a_second_time_only_what_is_new_is_made(two_files: list[Path], recipe: R
     assert after[:-1] == before[:-1]
     assert {path: path.stat().st_ino for path in kept.rglob("*.safetensors") if path in made} == made
     assert len(list(kept.rglob("*.safetensors"))) == len(made) + 1
-    assert table.rows(len(table) - 1)[0].place == Place(str(two_files[1]), 334)
+    assert table.on_disk.rows(len(table) - 1)[0].place == Place(str(two_files[1]), 334)
 
 
 @pytest.mark.parametrize("change", ["template", "train_on", "stops"])
