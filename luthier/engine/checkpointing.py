@@ -24,8 +24,6 @@ def keeping_inputs_only(
 
     `again` gives the context that a layer needs when it is computed a second time.
     """
-    if on:
-        give_back_at_once()
     layers = [module for module in model.modules() if on and isinstance(module, GradientCheckpointingLayer)]
     for layer in layers:
         layer.gradient_checkpointing = True
@@ -44,8 +42,9 @@ def give_back_at_once() -> None:
     """Has the C library map each large block by itself, so that it is gone when it is freed; once for the process.
 
     In its heap a freed block does not fit the next one of its size, because aligning takes a few bytes more: layers
-    computed one after another then hold five times what one of them takes (docs/log.md). Mapping costs time, which is
-    spent only here, where memory is short. Where the library has no such setting, nothing changes.
+    computed one after another then hold five times what one of them takes (docs/log.md). But mapping costs a
+    third of the time, and for good: so it is done where a run computes layers twice because memory is short, and not
+    for a look at it. Where the library has no such setting, nothing changes.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(MAP_THRESHOLD, MAPPED_FROM_BYTES)

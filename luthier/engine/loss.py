@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-PIECE_BYTES = 64 * 2**20
-"""Memory for one piece of logits."""
+PIECE_BYTES = 28 * 2**20
+"""Memory for one piece of logits. From 32 MiB on, the C library takes each block anew from the system (docs/log.md)."""
 BLOCK_BYTES = 2**20
 """Logits in float32 that are worked on at once, so that they stay in a core's cache."""
 

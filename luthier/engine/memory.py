@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from luthier.engine.checkpointing import give_back_at_once
 from luthier.engine.forward import KEPT_BYTES, TOKENS_A_SCORING_PASS, Engine
 from luthier.engine.step import TOKENS_A_PASS, backward
 from luthier.flow import Place, Tokenized
@@ -49,7 +50,9 @@ class Passes:
         return None if self.checkpointing else replace(self, checkpointing=True)
 
     def put_on(self, engine: Engine) -> Engine:
-        """The engine with these passes."""
+        """The engine with these passes, for a run that keeps to them."""
+        if self.checkpointing:
+            give_back_at_once()
         own = (self.checkpointing, self.scoring_tokens, self.kept_bytes)
         if own == (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes):
             return engine
