@@ -82,6 +82,9 @@ bench-generate: setup-bench ## answers on the CPU beside transformers' own gener
 bench-near-duplicates: setup-bench ## near-duplicates beside datasketch (2 minutes)
 	$(RUN) -m benchmarks.near_duplicates $(ARGS)
 
+bench-check: setup-bench ## the check of a million chat rows: speed and memory (about 10 minutes)
+	$(RUN) -m benchmarks.check_rows $(ARGS)
+
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(BENCH_WHEELS) $(ARGS) --constraint requirements.lock --output-file requirements-bench.lock requirements-bench.in
