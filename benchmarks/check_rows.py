@@ -3,14 +3,16 @@
 `make bench-check`, or `python -m benchmarks.check_rows [--rows 100000 1000000] [--workers 2] [--out FILE]`
 
 The check is a process of its own with `--workers` worker processes (with 1 it reads by itself), on the cores that this
-benchmark may use: `cores_used` in the record. Seconds are from its start to its end, imports and report too. The peak
-is of all its processes together, shared pages counted once; bytes a row are what each further row adds to it.
+benchmark may use: `cores_used` in the record. Seconds are from its start to its end, imports and report too; those of
+the processors, of all its processes, say what it takes where other work runs beside it. The peak is of all its
+processes together, shared pages counted once; bytes a row are what each further row adds to it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -63,6 +65,7 @@ def measured_here(task: Task) -> Result:
         aside.replace(path)
     with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
         command = [sys.executable, "-c", START, str(task.workers), "check", str(path), "--json"]
+        before = _processor_seconds()
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=told, stderr=said, cwd=ROOT)
         try:
@@ -70,7 +73,7 @@ def measured_here(task: Task) -> Result:
         finally:
             process.kill()
             process.wait()
-        seconds = time.perf_counter() - started
+        seconds, used = time.perf_counter() - started, _processor_seconds() - before
         told.seek(0)
         said.seek(0)
         if process.returncode not in (0, 1):
@@ -79,12 +82,19 @@ def measured_here(task: Task) -> Result:
         report = json.load(told)
     return {
         "seconds": seconds,
+        "processor_seconds": used,
         "rows_a_second": task.rows / seconds,
         "peak_memory_bytes": peak,
         "file_bytes": path.stat().st_size,
         "read": report["read"],
         "found": _found(report),
     }
+
+
+def _processor_seconds() -> float:
+    """What the processes that this one has started and seen end took, with their own."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _peak(process: subprocess.Popen[bytes]) -> int:
@@ -114,6 +124,7 @@ def summary(found: Mapping[Task, Result]) -> Result:
         "rows": tasks[-1].rows,
         "workers": tasks[-1].workers,
         "seconds": most["seconds"],
+        "processor_seconds": most["processor_seconds"],
         "rows_a_second": most["rows_a_second"],
         "peak_memory_bytes": most["peak_memory_bytes"],
         "goals": {"seconds": GOAL_SECONDS, "memory_bytes": GOAL_BYTES, "bytes_a_row": GOAL_BYTES_A_ROW},

@@ -140,7 +140,8 @@ class _Kinds:
         called = json.loads(told[place]["value"])
         called = called[0] if isinstance(called, list) else called
         arguments = _NUMBER.sub(
-            lambda found: str(chance.randint(1, 10 ** min(6, len(found[0])))), json.dumps(called["arguments"], ensure_ascii=False)
+            lambda found: str(chance.randint(1, 10 ** min(6, len(found[0])))),
+            json.dumps(called["arguments"], ensure_ascii=False),
         )
         function = {"name": called["name"], "arguments": arguments}
         return [

@@ -192,7 +192,10 @@ def _look(
     hits, parts = {}, {}
     for check in chosen:
         if check.look is not None and not held_out and check.installed:
-            found = [(number, hit) for number, row in enumerate(rows) for hit in check.look(row)]
+            if check.look_in is not None:
+                found = list(check.look_in(rows))
+            else:
+                found = [(number, hit) for number, row in enumerate(rows) for hit in check.look(row)]
             if found:
                 where = np.unique(np.array([number for number, _ in found], np.int64))
                 hits[check.name] = (where, found[:LISTED], Counter(hit.kind for _, hit in found))
