@@ -123,7 +123,7 @@ def _memory() -> tuple[Callable[[], None], list[int]]:
 
     def watch() -> None:
         while not stopped.wait(0.2):
-            peak[0] = max(peak[0], sum(_proportional(process) for process in _processes()))
+            peak[0] = max(peak[0], sum(proportional(process) for process in _processes()))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -141,7 +141,8 @@ def _processes() -> list[str]:
     return [me, *children]
 
 
-def _proportional(process: str) -> int:
+def proportional(process: str) -> int:
+    """The bytes of a process (its number), with each page that others share counted in equal parts; 0 once it ended."""
     try:
         text = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii")
     except OSError:

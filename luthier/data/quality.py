@@ -192,7 +192,10 @@ def _look(
     hits, parts = {}, {}
     for check in chosen:
         if check.look is not None and not held_out and check.installed:
-            found = [(number, hit) for number, row in enumerate(rows) for hit in check.look(row)]
+            if check.look_in is not None:
+                found = list(check.look_in(rows))
+            else:
+                found = [(number, hit) for number, row in enumerate(rows) for hit in check.look(row)]
             if found:
                 where = np.unique(np.array([number for number, _ in found], np.int64))
                 hits[check.name] = (where, found[:LISTED], Counter(hit.kind for _, hit in found))
@@ -247,8 +250,11 @@ def _read_again(
             continue
         for block, place in zip(blocks(source.path), of_file, strict=False):
             if len(wanted[place]):
+                lines, rows_there = seen[place][1].lines, wanted[place] - first[place]
+                if len(np.unique(lines)) == len(lines):  # rows of a JSON document may share a line
+                    block, rows_there = block.only({*lines[rows_there].tolist()}), np.arange(len(rows_there))
                 conversations = check_block(block, source).conversations
-                yield from (Row(conversations[row]) for row in (wanted[place] - first[place]).tolist())
+                yield from (Row(conversations[row]) for row in rows_there.tolist())
 
 
 def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Result:

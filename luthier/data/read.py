@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -42,6 +42,11 @@ class LineBlock:
         )
         return found
 
+    def only(self, lines: Set[int]) -> LineBlock:
+        """The block with the rows of some lines alone, in their places."""
+        numbered = enumerate(self.lines.split(b"\n"), self.first_line)
+        return replace(self, lines=b"\n".join(line if number in lines else b"" for number, line in numbered))
+
     def digest(self) -> bytes:
         """16 bytes of a hash of the lines, whatever the file and wherever they stand in it."""
         return blake2b(self.lines, digest_size=16, person=self.reader.encode()).digest()
@@ -63,13 +68,18 @@ class RowBlock:
         """The rows with their true places."""
         return iter(self.parsed)
 
+    def only(self, lines: Set[int]) -> RowBlock:
+        """The block with the rows of some lines alone, in their places."""
+        return replace(self, parsed=tuple(row for row in self.parsed if row.place.line in lines))
+
     def digest(self) -> bytes:
         """16 bytes of a hash of the rows' values, whatever the file and wherever they stand in it."""
         return self.hash
 
 
 Block = LineBlock | RowBlock
-"""A frozen run of whole rows of a file, one after the other: `first_line`, `rows()`, `digest()`. It can be pickled.
+"""A frozen run of whole rows of a file, one after the other: `first_line`, `rows()`, `only()`, `digest()`. It can be
+pickled.
 
 `end` is how many bytes of the file on disk were read when it was whole: how far work has come."""
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.near_duplicates import exact, planted
 from luthier.data import checks
 from luthier.data.check import Gathered, look
-from luthier.data.checks.near_duplicates import ALIKE
+from luthier.data.checks import Row
+from luthier.data.checks.near_duplicates import ALIKE, AT_ONCE, _nearest, _Texts
 from luthier.data.quality import measure
-from luthier.flow import result_of
+from luthier.flow import Conversation, Message, Place, result_of
 
 
 @pytest.mark.long
@@ -39,3 +41,27 @@ def test_of_1000_near_duplicates_in_20000_rows_99_in_100_are_found_and_of_those_
     print(f"recall {recall:.4f}, precision {precision:.4f} of {len(wanted):,}")
     assert recall >= 0.99
     assert precision >= 0.99
+
+
+def test_many_pairs_are_compared_as_two_sets_of_words_and_pairs_are() -> None:
+    """Rows of 0 to 60 words in every pair, more of them than are compared at once."""
+    texts = [*planted(60, 20, seed=3).texts, "", "one", "one one", "one two"]
+    rows = [
+        Row(Conversation("text", (Message("assistant", text),), Place("rows.txt", number)))
+        for number, text in enumerate(texts)
+    ]
+    found = _Texts.of(iter(rows))
+    pairs = np.array([(one, other) for one in range(len(texts)) for other in range(one)])
+    assert len(pairs) > AT_ONCE
+    wanted = [exact(texts[one], texts[other]) if texts[one] or texts[other] else 0 for one, other in pairs.tolist()]
+    assert found.shares(pairs).tolist() == pytest.approx(wanted)
+    assert found.shares(pairs[:0]).tolist() == []
+
+
+def test_a_row_is_said_to_share_most_with_the_row_that_it_does_the_first_where_there_are_several() -> None:
+    pairs = np.array([(2, 5), (2, 7), (7, 9), (5, 9)])
+    nearest = _nearest(pairs, np.array([0.8, 0.9, 0.9, 0.7]))
+    assert [nearest(row) for row in (2, 5, 7, 9)] == [(7, 0.9), (2, 0.8), (2, 0.9), (7, 0.9)]
+    for absent in (0, 6, 10):
+        with pytest.raises(KeyError):
+            nearest(absent)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from luthier.data import checks, parallel, text
-from luthier.data.check import Gathered, look
+from luthier.data.check import Gathered, load_rows, look
 from luthier.data.quality import Quality, measure
 from luthier.flow import Progress, result_of
 from tests.data.planted_faults import planted
@@ -80,3 +80,27 @@ def test_what_the_checks_keep_of_a_row_is_less_than_a_kilobyte(tmp_path: Path) -
     kept = sum(column.nbytes for column in whole.columns.values()) + whole.file.nbytes + whole.line.nbytes
     assert kept + whole.category.nbytes + whole.held_out.nbytes < 300 * len(whole)
     assert np.unique(whole.line).size == len(whole)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "json", "one line of json", "txt"])
+def test_rows_that_are_read_again_are_those_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """In blocks of a few rows, with bad ones between; in a JSON document on one line all rows have the same place."""
+    monkeypatch.setattr(text, "RUN_BYTES", 400)
+    monkeypatch.setattr("luthier.data.read.BLOCK_ROWS", 7)
+    rows = [{"instruction": f"Question {n}?", "response": f"Answer {n}." if n % 5 else ""} for n in range(60)]
+    path = tmp_path / f"rows.{ending.split()[-1]}"
+    lines = {
+        "jsonl": [f"{json.dumps(row)}\n" if n % 7 else "broken\n\n" for n, row in enumerate(rows)],
+        "csv": ["instruction,response\n", *(f'"{row["instruction"]}\n",{row["response"]}\n' for row in rows)],
+        "json": [json.dumps(rows, indent=1)],
+        "one line of json": [json.dumps(rows)],
+        "txt": [f"{row['instruction']}\n\n" for row in rows],
+    }
+    path.write_text("".join(lines[ending]), encoding="utf-8")
+    all_rows = load_rows([(path, 1.0)], bad_rows="drop").conversations
+    whole = measured(path).whole
+    assert len(whole) == len(all_rows) >= 40
+    wanted = np.array([0, 1, 5, 17, 18, 30, len(whole) - 1])
+    assert [row.conversation for row in whole.read_again(wanted)] == [all_rows[row] for row in wanted]

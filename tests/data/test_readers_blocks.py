@@ -121,3 +121,14 @@ def test_blocks_raise_what_reading_raises_and_their_rows_raise_nothing(tmp_path:
         with pytest.raises(UserError) as by_row:
             list(read(tmp_path / name))
         assert str(by_block.value) == str(by_row.value)
+
+
+def test_a_block_with_some_lines_alone_has_their_rows_in_their_places(tmp_path: Path) -> None:
+    lines = b'{"a": 1}\n\n{"a": 2}\nnot JSON\n{"a": 3}\n{"a": 4}'
+    [block] = cut(tmp_path / "a.jsonl", lines)
+    found = list(block.only({3, 4, 6}).rows())
+    assert [row.place.line for row in found] == [3, 4, 6]
+    assert found == [row for row in block.rows() if row.place.line in (3, 4, 6)]
+    [block] = cut(tmp_path / "a.csv", b'a\n1\n"2\n2"\n3\n')
+    assert list(block.only({3, 5}).rows()) == [row for row in block.rows() if row.place.line in (3, 5)]
+    assert len(list(block.only({3, 5}).rows())) == 2

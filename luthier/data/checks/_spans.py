@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from luthier.data.checks import Hit, Row
+import numpy as np
+from numpy.typing import NDArray
 
-WHERE = {"system": "the system's message", "user": "the prompt", "assistant": "the answer", "tool": "a tool's reply"}
+from luthier.data.checks import Hit, Row, Rows
+from luthier.data.checks._texts import Text, texts_of
 
 
 class Span(NamedTuple):
@@ -19,24 +21,24 @@ class Span(NamedTuple):
 
 
 Find = Callable[[str], Iterable[Span]]
+Say = Callable[[Span, str, str], str]
+"""A hit's message, of a span, its text and where that stands."""
+HitsInRows = Iterator[tuple[int, Hit]]
 
 
-def hits(row: Row, find: Find, say: Callable[[Span, str, str], str]) -> Iterator[Hit]:
-    """A hit for each span that `find` finds in the row: in its messages, in their thinking and calls of tools, and in
-    the answer that was rejected. `say(span, text, where)` is the message."""
-    conversation = row.conversation
-    for number, message in enumerate(conversation.messages):
-        for span in find(message.content):
-            told = say(span, message.content, WHERE[message.role])
-            yield Hit(told, span.kind, span=(number, span.begin, span.end))
-        if message.reasoning:
-            yield from _hits(message.reasoning, "the thinking", find, say)
-        for call in message.tool_calls:
-            for text in texts_in(call.arguments):
-                yield from _hits(text, "a tool's call", find, say)
-    for message in conversation.rejected:
-        if message.role == "assistant":
-            yield from _hits(message.content, "the rejected answer", find, say)
+def hits(row: Row, find: Find, say: Say) -> Iterator[Hit]:
+    """A hit for each span that `find` finds in any text of the row."""
+    for text in texts_of(row.conversation):
+        yield from _hits(text, find(text.text), say)
+
+
+def hits_in(rows: Rows, look_at: NDArray[np.bool_], find: Callable[[int, str], Iterable[Span]], say: Say) -> HitsInRows:
+    """What `hits` gives for each row, with the row's place, where `look_at` (T) is true for all of `rows.texts`
+    in which there is something to find. `find` is given a text's number, too."""
+    for number in np.flatnonzero(look_at).tolist():
+        text = rows.texts.all[number]
+        for hit in _hits(text, find(number, text.text), say):
+            yield int(rows.texts.row[number]), hit
 
 
 def apart(spans: Iterable[Span]) -> list[Span]:
@@ -54,23 +56,12 @@ def masked(value: str) -> str:
     return f"{shown[:2]}…{shown[-1:]}" if len(shown) > 6 else "…"
 
 
-def say_masked(names: Mapping[str, str]) -> Callable[[Span, str, str], str]:
+def say_masked(names: Mapping[str, str]) -> Say:
     """`the answer holds a mail address (an…e)`."""
     return lambda span, text, where: f"{where} holds {names[span.kind]} ({masked(text[span.begin : span.end])})"
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text inside a JSON value, but the names of fields."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from texts_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from texts_in(inner)
-
-
-def _hits(text: str, where: str, find: Find, say: Callable[[Span, str, str], str]) -> Iterator[Hit]:
-    for span in find(text):
-        yield Hit(say(span, text, where), span.kind)
+def _hits(text: Text, spans: Iterable[Span], say: Say) -> Iterator[Hit]:
+    for span in spans:
+        place = None if text.message is None else (text.message, span.begin, span.end)
+        yield Hit(say(span, text.text, text.where), span.kind, span=place)

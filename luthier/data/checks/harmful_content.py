@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from luthier.data.checks import Hit, Row, Threshold
+import numpy as np
+
+from luthier.data.checks import Hit, Row, Rows, Threshold
 from luthier.data.checks._harmful import HATED, PATTERNS, QUOTED, STEMS
-from luthier.data.checks._spans import Span, apart, hits
+from luthier.data.checks._spans import HitsInRows, Span, apart, hits, hits_in
+from luthier.data.checks._texts import lowered
 
 criterion = "no_harmful_content"
 what = "Sentences that abuse, threaten or dehumanize people, urge to self-harm, are explicit, or teach how to do harm."
@@ -37,33 +40,42 @@ _BEFORE: Final = 120
 
 def look(row: Row) -> Iterator[Hit]:
     """Each such phrase, with its category."""
-    return hits(
-        row, spans, lambda span, text, where: f"{where} {NAMES[span.kind]}: `{text[span.begin : span.end][:70]}`"
+    return hits(row, spans, _say)
+
+
+def look_in(rows: Rows) -> HitsInRows:
+    """The same of many rows: their stems are looked for in all of them at once."""
+    holds = {kind: rows.texts.holding_lowered(stems) for kind, stems in STEMS.items()}
+    holds["hate"] &= rows.texts.holding_lowered(HATED)
+    look_at = np.logical_or.reduce(list(holds.values()))
+    return hits_in(
+        rows, look_at, lambda number, text: _spans(text, [kind for kind in STEMS if holds[kind][number]]), _say
     )
 
 
 def spans(text: str) -> list[Span]:
     """`spans("You are a worthless idiot.")` is `[Span("toxicity", 0, 25)]`."""
-    lowered = _lowered(text)
-    holds = lowered.__contains__
+    holds = lowered(text).__contains__
     kinds = [kind for kind, stems in STEMS.items() if any(map(holds, stems))]
     if "hate" in kinds and not any(map(holds, HATED)):
         kinds.remove("hate")
+    return _spans(text, kinds)
+
+
+def _spans(text: str, kinds: Sequence[str]) -> list[Span]:
+    """The spans of some kinds."""
+    small = lowered(text)
     return apart(
         Span(kind, *match.span())
         for kind in kinds
         for pattern in PATTERNS[kind]
-        for match in pattern.finditer(lowered)
-        if not _is_told(lowered, match)
+        for match in pattern.finditer(small)
+        if not _is_told(small, match)
     )
 
 
-def _lowered(text: str) -> str:
-    """The text in lower case with as many letters: `İ` would become two."""
-    lowered = text.lower()
-    if len(lowered) == len(text):
-        return lowered
-    return "".join(lower if len(lower := sign.lower()) == 1 else sign for sign in text)
+def _say(span: Span, text: str, where: str) -> str:
+    return f"{where} {NAMES[span.kind]}: `{text[span.begin : span.end][:70]}`"
 
 
 def _is_told(text: str, match: re.Match[str]) -> bool:

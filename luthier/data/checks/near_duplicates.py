@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ thresholds = (
 needs = ("signature", "content")
 
 _NUMBER = re.compile(r"\d+")
+_SIDE: Final = np.uint64(32)
+"""Bits of a part, in front of which its row's place stands."""
 
 
 def judge(parts: Sequence[None], whole: Whole) -> Judged:
@@ -57,56 +60,117 @@ def judged(pairs: NDArray[np.int64], whole: Whole, message: str) -> Judged:
     """Pairs of rows (P, 2) verified, joined into groups; all but the first row of each group have a hit."""
     numbers, pairs = np.unique(pairs, return_inverse=True)
     pairs = np.sort(pairs.reshape(-1, 2), axis=1)
-    texts = list(_texts(whole.read_again(numbers)))
-    share = np.array([jaccard(texts[one].parts, texts[other].parts) for one, other in pairs.tolist()])
-    same_row = [_same(texts[one], texts[other]) for one, other in pairs.tolist()]
-    wanted = np.array([max(texts[one].alike, texts[other].alike) for one, other in pairs.tolist()])
-    alike = (share >= wanted) & np.array(same_row, np.bool_) if len(pairs) else np.zeros(0, np.bool_)
+    texts = _Texts.of(whole.read_again(numbers))
+    share = texts.shares(pairs)
+    alike = (share >= texts.alike[pairs].max(axis=1)) & texts.may_say_the_same(pairs)
     alike[alike] = _beyond_template(texts, pairs[alike])
     pairs, share = pairs[alike], share[alike]
     label = groups(len(numbers), pairs)
     _, first, sizes = np.unique(label, return_index=True, return_counts=True)
     later = np.flatnonzero(first[label] != np.arange(len(numbers)))
-    nearest: dict[int, tuple[int, float]] = {}
-    for (one, other), value in zip(pairs.tolist(), share.tolist(), strict=True):
-        for row, of in ((one, other), (other, one)):
-            if value > nearest.get(row, (0, 0.0))[1]:
-                nearest[row] = of, value
+    nearest = _nearest(pairs, share)
 
     def describe(row: int) -> Hit:
-        of, value = nearest[int(np.searchsorted(numbers, row))]
+        of, value = nearest(int(np.searchsorted(numbers, row)))
         return Hit(message.format(share=value, place=whole.place(int(numbers[of]))))
 
     found = {"groups": int((sizes > 1).sum()), "largest": int(sizes.max(initial=0)), "compared": len(alike)}
     return Judged(numbers[later], describe, numbers=found)
 
 
-class _Text:
-    """What a row is compared by: `parts`, its different shingles. `template` is what it says without its numbers."""
+def _nearest(pairs: NDArray[np.int64], share: NDArray[np.float64]) -> Callable[[int], tuple[int, float]]:
+    """What a row that stands in a pair (P, 2) shares most with, and how much. It raises `KeyError` for other rows."""
+    row, of, value = pairs.ravel(), pairs[:, ::-1].ravel(), np.repeat(share, 2)
+    order = np.lexsort((-value, row))
+    rows, first = np.unique(row[order], return_index=True)
+    of, value = of[order][first], value[order][first]
 
-    __slots__ = ("alike", "answer", "numbers", "parts", "template")
+    def nearest(row: int) -> tuple[int, float]:
+        place = int(np.searchsorted(rows, row))
+        if place == len(rows) or rows[place] != row:
+            raise KeyError(row)
+        return int(of[place]), float(value[place])
 
-    def __init__(self, text: str, answer: str, parts: NDArray[np.uint32]) -> None:
-        self.parts = parts
-        said = same(text)
-        self.numbers = hash(tuple(_NUMBER.findall(said)))
-        self.template = hash(_NUMBER.sub("0", said))
-        self.answer = hash(answer) if answer else 0
-        self.alike = ALIKE_OF_LABELS if answer and len(parts) < 2 * QUESTION else ALIKE
+    return nearest
 
 
-def _texts(rows: Iterator[Row]) -> Iterator[_Text]:
-    """What some rows are compared by, a few thousand at a time."""
-    while chunk := list(islice(rows, AT_ONCE)):
-        answers = [same(row.answer) for row in chunk]
-        answers = [answer if answer.count(" ") < SHORT else "" for answer in answers]
-        # Labels, which many rows share, do not make short questions alike.
-        texts = [
-            row.question if answer and row.question else row.text for row, answer in zip(chunk, answers, strict=True)
-        ]
-        parts, counts = shingles(*words_of(texts))
-        for text, answer, of_text in zip(texts, answers, np.split(parts, np.cumsum(counts)[:-1]), strict=True):
-            yield _Text(text, answer, np.unique(of_text))
+@dataclass(frozen=True)
+class _Texts:
+    """What N rows are compared by. `parts` are each row's different shingles (sorted), row by row, `ends` (N) where
+    they end. `answer` (N) is a hash of a label, or 0; `template` of what a row says without its numbers, `numbers` of
+    these; `alike` the share from which on it is like another."""
+
+    parts: NDArray[np.uint32]
+    ends: NDArray[np.int64]
+    answer: NDArray[np.int64]
+    template: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    alike: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Iterator[Row]) -> _Texts:
+        """Reads the rows a few thousand at a time."""
+        parts, counts, told = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)], [np.zeros((0, 3), np.int64)]
+        while chunk := list(islice(rows, AT_ONCE)):
+            answers = [same(row.answer) for row in chunk]
+            answers = [answer if answer.count(" ") < SHORT else "" for answer in answers]
+            # Labels, which many rows share, do not make short questions alike.
+            texts = [
+                row.question if answer and row.question else row.text
+                for row, answer in zip(chunk, answers, strict=True)
+            ]
+            of_chunk, count = shingles(*words_of(texts))
+            behind = np.sort(np.repeat(np.arange(len(chunk), dtype=np.uint64), count) << _SIDE | of_chunk)
+            different = behind[np.diff(behind, prepend=behind[:1] ^ 1) != 0]  # by sorting: np.unique's table is slower
+            parts.append(different.astype(np.uint32))
+            counts.append(np.bincount((different >> _SIDE).astype(np.int64), minlength=len(chunk)))
+            said = [same(text) for text in texts]
+            hashes = [
+                (hash(answer) if answer else 0, hash(_NUMBER.sub("0", text)), hash(tuple(_NUMBER.findall(text))))
+                for answer, text in zip(answers, said, strict=True)
+            ]
+            told.append(np.array(hashes, np.int64))
+        answer, template, numbers = np.concatenate(told).T
+        count = np.concatenate(counts)
+        alike = np.where((answer != 0) & (count < 2 * QUESTION), ALIKE_OF_LABELS, ALIKE)
+        return cls(np.concatenate(parts), np.cumsum(count), answer, template, numbers, alike)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def parts_of(self, row: int) -> NDArray[np.uint32]:
+        return self.parts[self.ends[row - 1] if row else 0 : self.ends[row]]
+
+    def shares(self, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The Jaccard index of each pair (P, 2)."""
+        counts = np.diff(self.ends, prepend=0)
+        shares = [np.zeros(0)]
+        for begin in range(0, len(pairs), AT_ONCE):
+            some = pairs[begin : begin + AT_ONCE]
+            sizes = counts[some]
+            sides = [self._side(some[:, side], sizes[:, side]) for side in (0, 1)]
+            parts = np.sort(np.concatenate(sides), kind="stable")  # which only has to merge two sorted halves
+            twice = parts[1:][parts[1:] == parts[:-1]] >> _SIDE
+            both = np.bincount(twice.astype(np.int64), minlength=len(some))
+            shares.append(both / np.maximum(1, sizes.sum(axis=1) - both))
+        return np.concatenate(shares)
+
+    def _side(self, rows: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The parts of some rows, each behind the place of its row among them."""
+        first = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(self.ends[rows] - sizes - first, sizes)
+        behind: NDArray[np.uint64] = (
+            np.repeat(np.arange(len(rows), dtype=np.uint64), sizes) << _SIDE | self.parts[places]
+        )
+        return behind
+
+    def may_say_the_same(self, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Not where only numbers differ, or one short answer from another: then the rows ask different things."""
+        one, other = pairs.T
+        others = (self.template[one] == self.template[other]) & (self.numbers[one] != self.numbers[other])
+        labels = (self.answer[one] != 0) & (self.answer[other] != 0) & (self.answer[one] != self.answer[other])
+        result: NDArray[np.bool_] = ~(others | labels)
+        return result
 
 
 def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
@@ -115,14 +179,7 @@ def jaccard(one: NDArray[np.uint32], other: NDArray[np.uint32]) -> float:
     return both / max(1, len(one) + len(other) - both)
 
 
-def _same(one: _Text, other: _Text) -> bool:
-    """Not where only numbers differ, or one short answer from another: then the rows ask different things."""
-    if one.template == other.template and one.numbers != other.numbers:
-        return False
-    return not (one.answer and other.answer and one.answer != other.answer)
-
-
-def _beyond_template(texts: Sequence[_Text], pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _beyond_template(texts: _Texts, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which pairs (P, 2) are alike in what their group's rows do not all share."""
     kept = np.ones(len(pairs), np.bool_)
     label = groups(len(texts), pairs)
@@ -131,12 +188,12 @@ def _beyond_template(texts: Sequence[_Text], pairs: NDArray[np.int64]) -> NDArra
         members = np.unique(pairs[of_group])
         if len(members) < FEW:
             continue
-        parts, counts = np.unique(np.concatenate([texts[row].parts for row in members]), return_counts=True)
+        parts, counts = np.unique(np.concatenate([texts.parts_of(row) for row in members.tolist()]), return_counts=True)
         common = parts[counts * 2 > len(members)]
-        has = [len(np.intersect1d(texts[row].parts, common, assume_unique=True)) for row in members]
+        has = [len(np.intersect1d(texts.parts_of(row), common, assume_unique=True)) for row in members.tolist()]
         if np.mean(np.array(has) >= thresholds[2].value * len(common)) < 0.9:
             continue
-        own = {int(row): np.setdiff1d(texts[row].parts, common, assume_unique=True) for row in members}
+        own = {int(row): np.setdiff1d(texts.parts_of(int(row)), common, assume_unique=True) for row in members}
         for pair in of_group.tolist():
             one, other = (own[int(row)] for row in pairs[pair])
             kept[pair] = (not len(one) and not len(other)) or jaccard(one, other) >= ALIKE

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from typing import Any, Final
 
-from luthier.data.checks import Hit, Row, Threshold
+from luthier.data.checks import Hit, Row, Rows, Threshold
 from luthier.data.checks import _checksums as sums
-from luthier.data.checks._spans import Span, apart, hits, say_masked
+from luthier.data.checks._spans import HitsInRows, Span, apart, hits, hits_in, say_masked
 
 criterion = "no_harmful_content"
 what = "Mail addresses, phone numbers, payment cards, bank accounts, national identity numbers and IP addresses."
@@ -36,6 +36,16 @@ _DIGITS: Final = re.compile(
 _COLONS: Final = re.compile(r"[0-9A-Fa-f]:[0-9A-Fa-f:]")
 _LETTER_PAIR: Final = re.compile(r"[0-9](?:(?<=[A-Za-z]{2}[0-9])|(?<=[A-Z]{2} [0-9]))[0-9](?: ?[A-Za-z0-9]){4}")
 _AT: Final = re.compile(r"[@\[({](?:(?<=@)| ?at ?[\])}])", re.IGNORECASE)
+_ANYTHING: Final = "|".join(
+    [
+        _DIGITS.pattern,
+        _COLONS.pattern,
+        "[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){4}",
+        "[A-Z]{2} [0-9]{2}(?: ?[A-Za-z0-9]){4}",
+        r"@|(?i:[\[({] ?at ?[\])}])",
+    ]
+)
+"""The four in one, in RE2's words."""
 
 _MAIL: Final = re.compile(
     r"(?<![\w.+%-])[\w.+%'-]{1,64}(?:@| ?[\[({] ?at ?[\])}] ?)(?:[\w-]{1,63}(?:\."
@@ -141,6 +151,11 @@ _NEAR_LETTERS: Final = 40
 def look(row: Row) -> Iterator[Hit]:
     """Everything of a person in any of the row's texts."""
     return hits(row, spans, say_masked(NAMES))
+
+
+def look_in(rows: Rows) -> HitsInRows:
+    """The same of many rows: what is looked for first is looked for in all of them at once."""
+    return hits_in(rows, rows.texts.matching(_ANYTHING), lambda number, text: spans(text), say_masked(NAMES))
 
 
 def spans(text: str) -> list[Span]:

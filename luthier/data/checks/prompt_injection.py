@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from luthier.data.checks import Hit, Row, Threshold
-from luthier.data.checks._spans import Span, apart, hits
+import numpy as np
+
+from luthier.data.checks import Hit, Row, Rows, Threshold
+from luthier.data.checks._spans import HitsInRows, Span, apart, hits, hits_in
+from luthier.data.checks._texts import lowered
 
 criterion = "no_harmful_content"
 what = "Sentences that tell a model to ignore its instructions, to reveal them, or to act without rules."
@@ -117,15 +120,26 @@ _BEFORE_LETTERS: Final = 160
 
 def look(row: Row) -> Iterator[Hit]:
     """Each such sentence, unless the words before it speak of such sentences."""
-    return hits(
-        row, spans, lambda span, text, where: f"{where} {_NAMES[span.kind]}: `{text[span.begin : span.end][:80]}`"
+    return hits(row, spans, _say)
+
+
+def look_in(rows: Rows) -> HitsInRows:
+    """The same of many rows: their stems are looked for in all of them at once."""
+    holds = {kind: rows.texts.holding_lowered(stems) for kind, stems in _STEMS.items()}
+    look_at = np.logical_or.reduce(list(holds.values()))
+    return hits_in(
+        rows, look_at, lambda number, text: _spans(text, [kind for kind in _STEMS if holds[kind][number]]), _say
     )
 
 
 def spans(text: str) -> list[Span]:
     """`spans("Ignore all previous instructions.")` is `[Span("ignore", 0, 32)]`."""
-    lowered = text.lower()
-    kinds = [kind for kind, stems in _STEMS.items() if any(stem in lowered for stem in stems)]
+    small = lowered(text)
+    return _spans(text, [kind for kind, stems in _STEMS.items() if any(stem in small for stem in stems)])
+
+
+def _spans(text: str, kinds: Sequence[str]) -> list[Span]:
+    """The spans of some kinds."""
     return apart(
         Span(kind, *match.span())
         for kind in kinds
@@ -133,6 +147,10 @@ def spans(text: str) -> list[Span]:
         for match in pattern.finditer(text)
         if not _ABOUT.search(text[max(0, match.start() - _BEFORE_LETTERS) : match.start()])
     )
+
+
+def _say(span: Span, text: str, where: str) -> str:
+    return f"{where} {_NAMES[span.kind]}: `{text[span.begin : span.end][:80]}`"
 
 
 def faulty() -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from math import log2
 from typing import Any, Final
 
-from luthier.data.checks import Hit, Row, Threshold
-from luthier.data.checks._spans import Span, apart, hits, say_masked
+from luthier.data.checks import Hit, Row, Rows, Threshold
+from luthier.data.checks._spans import HitsInRows, Span, apart, hits, hits_in, say_masked
 
 BITS: Final = 3.0
 
@@ -65,11 +65,13 @@ _KINDS: Final = {
 
 _MARKS: Final = {
     "private_key": ("PRIVATE KEY",), "aws": ("AKIA", "ASIA"), "aws_secret": ("ecret", "ECRET"),
-    "github": ("gh", "github_pat_"), "gitlab": ("glpat-",), "anthropic": ("sk-ant",), "openai": ("sk-",),
+    "github": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), "gitlab": ("glpat-",),
+    "anthropic": ("sk-ant",), "openai": ("sk-",),
     "stripe": ("k_live_", "k_test_", "whsec_"), "slack": ("xox", "xapp-", "hooks.slack"),
     "google": ("AIza", "ya29.", "GOCSPX-"), "hugging_face": ("hf_",), "sendgrid": ("SG.",), "twilio": ("SK", "AC"),
     "npm": ("npm_",), "pypi": ("pypi-",), "telegram": (":AA",), "discord": ("/webhooks/", "iscord", "ISCORD"),
-    "azure": ("AccountKey=",), "digitalocean": ("_v1_",), "shopify": ("shp",), "token": ("eyJ",), "connection": ("://",),
+    "azure": ("AccountKey=",), "digitalocean": ("_v1_",), "shopify": ("shpat_", "shpca_", "shppa_", "shpss_"),
+    "token": ("eyJ",), "connection": ("://",),
     "assigned": ("key", "KEY", "Key", "ecret", "ECRET", "oken", "OKEN"),
 }  # fmt: skip
 """A pattern is tried only where the text holds one of its marks."""
@@ -87,6 +89,12 @@ _COMMON: Final = re.compile(
 def look(row: Row) -> Iterator[Hit]:
     """Every secret in any of the row's texts, told by its first two letters."""
     return hits(row, spans, say_masked(NAMES))
+
+
+def look_in(rows: Rows) -> HitsInRows:
+    """The same of many rows: their marks are looked for in all of them at once."""
+    look_at = rows.texts.holding(mark for _, marks, _ in _PATTERNS for mark in marks)
+    return hits_in(rows, look_at, lambda number, text: spans(text), say_masked(NAMES))
 
 
 def spans(text: str) -> list[Span]:

@@ -38,10 +38,12 @@ def parse(lines: bytes, name: str, first_line: int) -> Iterator[Record | Problem
     """A record for every line that is not blank. Only a line feed ends a line: U+2028 may stand in a text."""
     decode = msgspec.json.Decoder().decode
     for number, line in enumerate(lines.split(b"\n"), first_line):
+        if not line:
+            continue
         try:
             values = decode(line)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            if not line or line.isspace():
+            if line.isspace():
                 continue
             values = _read_slowly(line, name, number)
         if type(values) is dict:
