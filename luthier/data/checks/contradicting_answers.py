@@ -55,7 +55,9 @@ def judge(parts: Sequence[tuple[NDArray[np.uint8], list[str], NDArray[np.int32]]
     prompt = whole.columns["prompt"]
     often = np.bincount(answer, minlength=len(place)) >= RECURS
     asked = ~whole.held_out & (prompt != 0)
-    if np.mean(kind[asked] != _NONE) >= CLOSED:  # then no answer is one of many good ones, and each excludes the others
+    closed = np.count_nonzero(kind[asked] != _NONE)
+    # Then no answer is one of many good ones, and each excludes the others.
+    if closed >= CLOSED * max(1, np.count_nonzero(asked)):
         kind = np.where(kind != _NONE, _NUMBER, _NONE).astype(np.uint8)
     usable = np.flatnonzero(asked & (kind != _NONE) & ((kind != _LABEL) | often[answer]))
     order = usable[np.lexsort((usable, answer[usable], kind[usable], prompt[usable]))]
