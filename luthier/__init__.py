@@ -150,6 +150,7 @@ def check(
     page: str | None = None,
     openai: bool = False,
     deep: bool = False,
+    model: str | None = None,
     listen: Listen | None = None,
 ) -> Checked:
     """What would be read, kept and trained on, and how the rows do by the six criteria; with `mask`, the tokens of that
@@ -157,7 +158,8 @@ def check(
     into that file, in the form `format` or their own. `skip` names checks to leave out, `held_out` test files,
     `benchmark` files of which no 13 words may stand in the rows, `redact` what placeholders are written for,
     `classifier` functions of your own (`module:function`), `page` a file for the page; `openai`: by their guide too;
-    `deep` looks for names and addresses of people."""
+    `deep` also looks for names and addresses of people, for rows of the same meaning, and for answers that do not fit
+    their prompts, by the losses of `model` (the packaged one where none is named)."""
     from luthier.flow import result_of
     from luthier.workflow.check import check
 
@@ -177,6 +179,7 @@ def check(
             page=page,
             openai=openai,
             deep=deep,
+            model=model,
         ),
         listen,
     )

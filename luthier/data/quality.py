@@ -1,13 +1,13 @@
 """Runs the checks over the rows of files: every core reads, a row takes a few numbers, and it may be stopped.
 
-blocks --check_block--> rows --look, gather--> Seen --judge--> Quality (six criteria, verdict, what would help)
+blocks --check_block--> rows --look, gather--> Seen --fill--> Whole --judge--> Quality (criteria, verdict, changes)
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -19,9 +19,11 @@ from luthier.data.checks.benchmark_overlap import grams
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.read import Block, blocks
 from luthier.errors import UserError
-from luthier.flow import Problem, Progress
+from luthier.flow import Event, Problem, Progress
 
 Verdict = Literal["ready", "ready with warnings", "not ready"]
+Fill = Callable[[Whole], Generator[Event, None, Mapping[str, NDArray[Any]]]]
+"""Makes the columns that checks need and that rows alone do not hold."""
 
 LISTED: Final = 1_000
 """Hits of a check that are listed one by one; the others are counted, and their rows known."""
@@ -31,7 +33,7 @@ CHANGES: Final = 3
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a check says of all rows. `passed` is None where it could not judge, and `reason` says why. `rows` (R, bool)
-    have a hit, of `of` rows that are not held out; `kinds` counts the hits by kind."""
+    have a hit, of `of` rows: all that are not held out, or those that it looked at; `kinds` counts the hits by kind."""
 
     check: Check
     passed: bool | None
@@ -131,16 +133,16 @@ def measure(
     gathered: Gathered,
     chosen: Sequence[Check],
     held_out: Sequence[Source] = (),
-    columns: Mapping[str, NDArray[Any]] | None = None,
+    fill: Fill | None = None,
     stopped: Callable[[], bool] = lambda: False,
     benchmark: Sequence[Source] = (),
-) -> Generator[Progress, None, Quality]:
+) -> Generator[Event, None, Quality]:
     """Reads the rows of `gathered.sources` and of `held_out` and runs the chosen checks over them.
 
     `gathered` is filled as `Gathered.checked` fills it, by the rows of its own sources alone. `held_out` are the files
     of validation and test rows, which only leaks are looked for in; `benchmark` are files of rows whose runs of words
-    must not stand in the others. Where `stopped()` gets true, reading ends and the
-    rows so far are judged. Yields how far it is, in rows.
+    must not stand in the others. `fill` is asked for more columns once all rows were read. Where `stopped()` gets true,
+    reading ends and the rows so far are judged. Yields how far it is, in rows.
     """
     sources = [*gathered.sources, *held_out]
     seen: list[tuple[int, _Seen]] = []
@@ -165,7 +167,10 @@ def measure(
             complete = False
             break
         yield Progress("checking rows", rows, round(rows * before[-1] / (before[number] + end)))
-    whole = _whole(seen, sources, own, columns or {})
+    whole = _whole(seen, sources, own)
+    if fill is not None and complete and len(whole):
+        whole = replace(whole, columns={**whole.columns, **(yield from fill(whole))})
+        complete = not stopped()
     results: dict[str, list[Result]] = {name: [] for name in CRITERIA}
     for done, check in enumerate(chosen):
         yield Progress(f"judging {check.name.replace('_', ' ')}", done, len(chosen))
@@ -208,9 +213,7 @@ def _look(
     return _Seen(checked, lines, names.tolist(), category[: len(lines)].astype(np.int32), hits, parts, made)
 
 
-def _whole(
-    seen: Sequence[tuple[int, _Seen]], sources: Sequence[Source], own: int, columns: Mapping[str, NDArray[Any]]
-) -> Whole:
+def _whole(seen: Sequence[tuple[int, _Seen]], sources: Sequence[Source], own: int) -> Whole:
     names = sorted({name for _, block in seen for name in block.categories})
     place = {name: number for number, name in enumerate(names)}
     sizes = [len(block.lines) for _, block in seen]
@@ -232,7 +235,7 @@ def _whole(
         file >= own,
         np.concatenate([np.zeros(0, np.int32), *category]),
         names,
-        {**made, **columns},
+        made,
         read_again,
     )
 
@@ -263,7 +266,7 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
     kinds: Counter[str] = Counter()
     missing = check.needs - whole.columns.keys() - {*MADE}
     if missing or not of or not check.installed:
-        reason = f"needs {', '.join(sorted(missing))}" if missing else "there are no rows"
+        reason = f"needs {', '.join(sorted(missing))}, which was not computed" if missing else "there are no rows"
         reason = reason if check.installed else f"needs {check.package}: pip install 'luthier[check]'"
         return Result(check, None, rows, of, problems, {}, {}, reason)
     start = 0
@@ -281,6 +284,7 @@ def _judged(check: Check, seen: Sequence[tuple[int, _Seen]], whole: Whole) -> Re
         hits = [(row, judged.describe(row)) for row in judged.rows[:LISTED].tolist()]
         _list(check, hits, len(judged.rows), whole, problems)
         problems.add(judged.problems)
+        of = of if judged.of is None else judged.of
     passed = not judged.problems and int(rows.sum()) <= check.tolerated * of
     return Result(
         check,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from luthier import plugins
 from luthier.data import checks, llama_factory
@@ -15,7 +18,7 @@ from luthier.data.detect import FORMS, Detection
 from luthier.data.mend import Mending
 from luthier.data.openai_guide import Guide, guide
 from luthier.data.own_classifier import check_of
-from luthier.data.quality import Quality, measure
+from luthier.data.quality import Fill, Quality, measure
 from luthier.data.redact import finders
 from luthier.data.tokenize import shown
 from luthier.errors import UserError, mistake
@@ -63,6 +66,7 @@ def check(
     page: str | None = None,
     openai: bool = False,
     deep: bool = False,
+    model: str | None = None,
 ) -> Generator[Event, None, Checked]:
     """Checks files of rows, or a run file with its settings, rows, template and masks.
 
@@ -73,7 +77,8 @@ def check(
     the rows that can be used and that no check leaves out go into that file, as rows of the form `format` or of their
     own, and the others into one beside it; `redact` names what placeholders then stand for. `classifier` names the
     user's own functions, `module:function`. `page` is a file for the page; `openai` checks by OpenAI's guide
-    too, `deep` for names and addresses of people.
+    too. `deep` also looks for names and addresses of people, for rows of the same meaning, and for answers that do not
+    fit their prompts by the losses of `model`, which is the packaged one where none is named.
     Ctrl-C ends it with what was found so far. Raises `UserError` for a run file that cannot be used.
     """
     if not files:
@@ -90,12 +95,14 @@ def check(
         raise mistake("--redact says what is written otherwise", "--redact", "name the file to write: --write G")
     if openai and not of_rows:
         raise mistake("--openai takes files of rows alone", "--openai", "luthier check rows.jsonl --openai")
+    if model is not None and not deep:
+        raise mistake("--model reads rows with --deep alone", "--model", f"luthier check {files[0]} --deep --model M")
     finders(redact)
     to_page = page_file(page, files) if page is not None else None
     chosen = [*checks.chosen(skip, deep), *map(check_of, classifier)]
     if of_rows:
         to = Path(write) if write is not None else None
-        found = yield from _rows_checked(files, (held_out, benchmark), chosen, to, format, redact)
+        found = yield from _rows_checked(files, (held_out, benchmark), (chosen, model), to, format, redact)
         if openai and not found.stopped_by:
             found = replace(found, openai=(yield from guide([Path(file) for file in files])))
         return (yield from _shown(found, files, to_page))
@@ -113,7 +120,8 @@ def check(
     paths = [(run_file.shown(file.path), file.weight) for file in data_of.train or ()]
     sources, mistakes = look(paths, data_of.format, data_of.columns)
     apart = _apart([*(run_file.shown(path) for path in kept_apart), *held_out], data_of.format, data_of.columns)
-    quality, stopped_by = yield from _measured(Gathered(sources, mistakes), apart, chosen, _apart(benchmark))
+    gathered = Gathered(sources, mistakes)
+    quality, stopped_by = yield from _measured(gathered, apart, (chosen, model), _apart(benchmark))
     found = replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
     return (yield from _shown(found, [path for path, _ in paths], to_page))
 
@@ -145,7 +153,7 @@ def _shown(found: Checked, files: Sequence[str], page: Path | None) -> Generator
 def _rows_checked(
     files: Sequence[str],
     beside: tuple[Sequence[str], Sequence[str]],
-    chosen: Sequence[checks.Check],
+    by: tuple[Sequence[checks.Check], str | None],
     write: Path | None,
     format: str | None,
     redact: Sequence[str],
@@ -156,7 +164,7 @@ def _rows_checked(
         plugins.load(FORMS, format)
     yield from _forms({source.name: source.detection for source in (*sources, *apart) if source.detection})
     gathered = Gathered(sources, mistakes)
-    quality, stopped_by = yield from _measured(gathered, apart, chosen, benchmark)
+    quality, stopped_by = yield from _measured(gathered, apart, by, benchmark)
     if write is None or stopped_by:
         found = _checked(gathered.finish("drop"), gathered.problems, (), quality)
         return replace(found, stopped_by=stopped_by)
@@ -180,14 +188,45 @@ def _apart(files: Sequence[str], format: str = "auto", columns: Mapping[str, str
 
 
 def _measured(
-    gathered: Gathered, held_out: Sequence[Source], chosen: Sequence[checks.Check], benchmark: Sequence[Source]
+    gathered: Gathered,
+    held_out: Sequence[Source],
+    by: tuple[Sequence[checks.Check], str | None],
+    benchmark: Sequence[Source],
 ) -> Generator[Event, None, tuple[Quality, int]]:
-    """The six criteria, of the rows so far where a signal came: then its number, else 0."""
+    """The six criteria, by these checks and this model, of the rows so far where a signal came: then its number, else
+    0."""
+    chosen, model = by
     with caught() as signal:
-        quality = yield from measure(gathered, chosen, held_out, None, lambda: bool(signal.number), benchmark)
+
+        def stopped() -> bool:
+            return bool(signal.number)
+
+        fill = _filling(chosen, model, stopped)
+        quality = yield from measure(gathered, chosen, held_out, fill, stopped, benchmark)
     if signal.number:
         yield Note("warning", f"stopped: the report is of the first {count(quality.rows, 'row')}")
     return quality, signal.number
+
+
+def _filling(chosen: Sequence[checks.Check], model: str | None, stopped: Callable[[], bool]) -> Fill | None:
+    """Makes the columns that these checks need of models; None where they need none."""
+    needs = {name for check in chosen if check.installed for name in check.needs}
+    if needs.isdisjoint(checks.FILLED):
+        return None
+
+    def fill(whole: checks.Whole) -> Generator[Event, None, Mapping[str, NDArray[Any]]]:
+        columns: dict[str, NDArray[Any]] = {}
+        if "meaning" in needs and not stopped():
+            from luthier.workflow.meanings import meanings
+
+            columns |= yield from meanings(whole, stopped)
+        if "answer_loss" in needs and not stopped():
+            from luthier.workflow.answer_losses import MODEL, answer_losses
+
+            columns |= yield from answer_losses(whole, model or MODEL, stopped)
+        return columns
+
+    return fill
 
 
 def _forms(forms: Mapping[str, Detection]) -> Generator[Event, None, None]:

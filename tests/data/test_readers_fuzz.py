@@ -41,7 +41,7 @@ def json_document(rows: list[Row]) -> bytes:
 def table(rows: list[Row], separator: str = ",") -> bytes:
     written = io.StringIO(newline="")
     writer = csv.writer(written, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerows([["a", "b"], *([row["a"], row["b"]] for row in rows)])
+    writer.writerows([list(rows[0]), *(list(row.values()) for row in rows)])
     return written.getvalue().encode()
 
 
@@ -66,7 +66,7 @@ WRITERS: dict[str, Callable[[list[Row]], bytes]] = {
     "json": json_document,
     "csv": table,
     "tsv": lambda rows: table(rows, "\t"),
-    "txt": lambda rows: "\n".join(["first", *(row["a"] for row in rows)]).encode(),
+    "txt": lambda rows: "\n".join(["first", *(next(iter(row.values())) for row in rows)]).encode(),
     "parquet": parquet,
 }
 PACKERS: dict[str, Callable[[bytes], bytes]] = {"": lambda content: content, ".gz": gzip.compress, ".zst": zstd}
@@ -74,7 +74,7 @@ ENDINGS = [ending + packer for ending in WRITERS for packer in PACKERS]
 
 
 @st.composite
-def damaged(draw: st.DrawFn, ending: str) -> bytes:
+def damaged(draw: st.DrawFn, ending: str, rows: st.SearchStrategy[list[Row]] = ROWS) -> bytes:
     """A valid file with some bytes changed, cut out or put in, before it is packed or after; or any bytes at all."""
 
     def hit(content: bytes) -> bytes:
@@ -87,7 +87,7 @@ def damaged(draw: st.DrawFn, ending: str) -> bytes:
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=60))
     kind, dot, packer = ending.partition(".")
-    return hit(PACKERS[dot + packer](hit(WRITERS[kind](draw(ROWS)))))
+    return hit(PACKERS[dot + packer](hit(WRITERS[kind](draw(rows)))))
 
 
 def read_all(path: Path, by_block: bool) -> tuple[list[Record | Problem], list[tuple[str, str, str]]]:

@@ -12,8 +12,9 @@ It may also say `tolerated` (the share of rows with a hit up to which it passes,
 ("error" where nobody should train on such rows), `leaves_out` (false where `--write` keeps rows with a hit),
 `repair(text)` or `repair_answer(text)` (any text, or the last answer, mended: `--write` keeps the row so), `package`
 (one of the extra `check` that it needs), `deep` (true where it runs with `--deep` alone), and `needs`, names of
-columns: those of `MADE` are made of the rows, the others (`answer_loss`) somebody has to fill first. `faulty()` and
-`clean()` give rows of a file, as JSON, of which it finds something and nothing.
+columns: those of `MADE` are made of the rows, the others (`FILLED`) a model has to fill first. `faulty()` and `clean()`
+give rows of a file, as JSON, of which it finds something and nothing; where it needs such columns, `faulty_columns()`
+and `clean_columns()` give what was filled for these rows.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ CRITERIA: Final = {
 """The mission's checklist: the names in JSON and the words for people, in its order."""
 MADE: Final = ("signature", "prompt", "content")
 """Columns that are made of the rows where a check needs them: properties of `Rows`."""
+FILLED: Final = ("answer_loss", "answer_loss_alone", "answer_tokens", "meaning", "meaning_row")
+"""Columns that models fill, with `--deep`, for at most some thousand rows, evenly spread. Of every row (R)
+`answer_loss` and `answer_loss_alone`, the loss of the beginning of its last answer (nats a token) with and without its
+prompt, NaN where none was computed, and `answer_tokens`, the tokens of that beginning. Of the rows `meaning_row` (S,
+sorted) `meaning` (S, N), unit vectors that point alike where texts mean alike."""
 
 _SPACES: Final = {ord(sign): " " for sign in ".,;:!?\"'“”‘’()…"}
 
@@ -77,7 +83,8 @@ class Hit:
 class Judged:
     """What a check makes of all rows. `rows` (sorted) have something wrong, and `describe` says what, for those that
     are listed; `problems` concern the data as a whole; `numbers` go into the report; `reason` says why nothing could
-    be judged. `answers` maps a row's answer to what `--write` puts in its place."""
+    be judged. `answers` maps a row's answer to what `--write` puts in its place. `of` is how many rows were looked at,
+    where that is not all."""
 
     rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     describe: Callable[[int], Hit] = lambda row: Hit("")
@@ -85,6 +92,7 @@ class Judged:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     answers: Mapping[str, str] = field(default_factory=dict)
+    of: int | None = None
 
 
 # --------------------------------------------------------------------------------------------- what a check is given
@@ -177,9 +185,9 @@ class Whole:
     """All R rows once they were read, known by their numbers in the files' order.
 
     `file` (R) is a place in `files`, `line` (R) the line there; `held_out` (R) tells rows of validation and test files;
-    `category` (R) is a place in `categories` (sorted; "" is none). `columns` are filled from outside, a number a row:
-    `answer_loss`. `starts` is the number of each part's first row. `read_again` gives the rows of some numbers
-    (sorted), in order.
+    `category` (R) is a place in `categories` (sorted; "" is none). `columns` are those of `MADE` and
+    `FILLED` that checks need. `starts` is the number of each part's first row. `read_again` gives the rows of some
+    numbers (sorted), in order.
     """
 
     starts: Sequence[int]

@@ -54,7 +54,8 @@ def check(
         str | None, typer.Option(metavar="H", help="Write a page into H.html: plots, each problem with its row.")
     ] = None,
     openai: Annotated[bool, typer.Option("--openai", help="Check and count as OpenAI's guide does, too.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Look for names and addresses of people, too.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Let models read the rows; look for names, too.")] = False,
+    model: Annotated[str | None, typer.Option(metavar="M", help="The model that --deep judges answers by.")] = None,
     json: JsonOption = False,
 ) -> Job:
     """Look at rows or a run file; clean and convert rows.
@@ -69,6 +70,7 @@ def check(
         luthier check rows.jsonl --held-out test.jsonl --write clean.jsonl --skip refusals
         luthier check rows.jsonl --write chat.jsonl --format chat
         luthier check rows.jsonl --page check.html
+        luthier check rows.jsonl --deep
         luthier check rows.jsonl --write clean.jsonl --redact personal_data
     """
 
@@ -91,6 +93,7 @@ def check(
             page=page,
             openai=openai,
             deep=deep,
+            model=model,
         )
         checked = result_of(work, listen)
         return Outcome(
