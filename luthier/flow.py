@@ -273,7 +273,7 @@ class EvaluationLog:
     """One evaluation while training, a line of log.jsonl. `best` is true when the metric improved.
 
     `row_losses` holds (summed loss, trained tokens) of every validation row, in order; `train_losses` the same of a
-    fixed sample of training rows.
+    fixed sample of training rows. `measured` holds the metric of generated answers that the run goes by, if it does.
     """
 
     step: int
@@ -284,6 +284,7 @@ class EvaluationLog:
     seconds: float
     row_losses: list[tuple[float, int]]
     train_losses: list[tuple[float, int]]
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------------------------------------------- evaluation

@@ -8,7 +8,7 @@ prompt and answer meet is known without searching.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -97,6 +97,25 @@ def questions(
             turn = row.turns[-1]
             tokens = np.array(next(prompts), dtype=np.int32)
             yield Question(tokens, turn.prompt, turn.answer, row.place, row.category)
+
+
+def question_in(row: Tokenized, decode: Callable[[Sequence[int]], str], stops: Iterable[int]) -> Question | None:
+    """`question` for the last trained answer of a row of tokens; None where no question stands before it (`everything`
+    is trained on), or its end is cut off.
+
+    For tokens [1, 29, 43, 29, 61, 33, 2] with the weights [0, 0, 0, 0, 0, 1, 1] and the stop 2: the first five tokens
+    ask, and 33 is wanted.
+    """
+    trained = np.flatnonzero(row.weights)
+    if not len(trained):
+        return None
+    gaps = np.flatnonzero(np.diff(trained) > 1)
+    start = int(trained[gaps[-1] + 1] if len(gaps) else trained[0])
+    ends = np.flatnonzero(np.isin(row.tokens[start : trained[-1] + 1], list(stops)))
+    if start <= 1 or not len(ends):
+        return None
+    sent = row.tokens[:start]
+    return Question(sent, decode(sent), decode(row.tokens[start : start + ends[0]]), row.place, row.category)
 
 
 def prompt_tokens(

@@ -69,7 +69,9 @@ def strip(values: Sequence[Values], share: bool, line: Line | None = None, near:
     bars = tuple(Bar(key, *(across.at(on(number)) for number in ends)) for key, *ends in found)
     if not line:
         return Strip(bars, across.ticks, logarithmic=logarithmic)
-    target = Tick(across.at(on(line.at)), numbers.percent(line.at).replace(".0%", "%") if share else f"{line.at:,.4g}")
+    target = Tick(
+        across.at(on(line.at)), numbers.percent(line.at).replace(".0%", "%") if share else _minus(f"{line.at:,.4g}")
+    )
     apart = tuple(tick for tick in across.ticks if abs(tick.at - target.at) > _APART)
     good = (target.at, 100.0) if line.higher else (0.0, target.at)
     return Strip(bars, apart, target, good, logarithmic)
@@ -79,7 +81,7 @@ def _axis(places: Sequence[float], share: bool, near: bool, logarithmic: bool) -
     def words(value: float) -> str:
         if share:
             return numbers.percent(value).replace(".0%", "%")
-        return f"{10**value if logarithmic else value:,.4g}"
+        return _minus(f"{10**value if logarithmic else value:,.4g}")
 
     low, high = min(places), max(places)
     if share and not near:
@@ -90,3 +92,8 @@ def _axis(places: Sequence[float], share: bool, near: bool, logarithmic: bool) -
         return axis(low - 0.3, high + 0.3, 5, words, whole=True)
     start = low - room if near or low < 0 else 0.0
     return axis(max(0.0, start) if low >= 0 else start, min(1.0, high + room) if share else high + room, 4, words)
+
+
+def _minus(text: str) -> str:
+    """With the sign that numbers have everywhere else on the page."""
+    return text.replace("-", "−")

@@ -42,6 +42,14 @@ _MEANING: Final = {
     "perplexity": "how unsure the model is of the wanted answer; 1 is certain",
     "token_accuracy": "tokens of the wanted answer that the model would have chosen",
 }
+_OWN_SPELLING: Final = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "json_match": "JSON match",
+    "json_schema": "JSON schema",
+    "macro_f1": "Macro F1",
+    "rouge_l": "ROUGE-L",
+}
 
 
 _SECTIONS: Final = {
@@ -208,7 +216,8 @@ def _environment() -> Environment:
         interval=lambda measure, share: numbers.interval(measure.value, measure.low, measure.high, share),
         measured=lambda measure, share: numbers.measured(measure.value, share),
         words=lambda name: str(name).replace("_", " "),
-        heading=lambda name: str(name).replace("_", " ").capitalize(),
+        heading=lambda name: _OWN_SPELLING.get(str(name)) or str(name).replace("_", " ").capitalize(),
+        of_metric=lambda value, name: numbers.measured(value, is_share(name)),
         sentence=lambda text: text[:1].upper() + text[1:],
         percent=numbers.percent,
         signed=_signed,

@@ -21,13 +21,15 @@ import torch
 
 from luthier.engine import objectives
 from luthier.engine.forward import Engine
+from luthier.engine.generation import answers
 from luthier.engine.loss import Computed
 from luthier.engine.memory import Passes
 from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
 from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import EvaluationLog, Note, Progress, RowScore, StepLog, Tokenized
+from luthier.flow import Answer, EvaluationLog, Note, Progress, RowScore, StepLog, Tokenized
+from luthier.training.answering import Asked, falls
 from luthier.training.distribution import World
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
 from luthier.training.sick import Health, SickStep
@@ -53,10 +55,11 @@ SMALLER = "end what else uses memory here, or take shorter rows, a smaller model
 class Plan:
     """What a run does, decided before it starts and kept in it.
 
-    `metric` is what the best checkpoint is chosen by: loss, perplexity or token_accuracy. `learning_rate` is the peak,
-    `evaluate_every` and `save_every` count optimizer steps; the last step always evaluates and saves. `keep` is how
-    many checkpoints stay beside the best. `all_learn`: every trained weight must get a gradient, as an adapter's must;
-    a whole model may have parts that text does not reach.
+    `metric` is what the best checkpoint is chosen by: loss, perplexity, token_accuracy, or a metric of answers, for
+    which `Training` is given what is asked. `learning_rate` is the peak, `evaluate_every` and `save_every` count
+    optimizer steps; the last step always evaluates and saves. `keep` is how many checkpoints stay beside the best.
+    `all_learn`: every trained weight must get a gradient, as an adapter's must; a whole model may have parts that text
+    does not reach.
     """
 
     hyperparameters: Hyperparameters
@@ -93,12 +96,13 @@ class Training:
         validation: Sequence[Tokenized],
         plan: Plan,
         world: World | None = None,
+        asked: Asked | None = None,
     ) -> None:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
         self.engine, self.rows, self.validation, self.plan = engine, rows, validation, plan
-        self.world = world or World()
+        self.world, self.asked = world or World(), asked
         own = (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes)
         self.passes = {0: Passes(plan.tokens_a_pass, *own)}
         self.health = Health()
@@ -309,6 +313,13 @@ class Training:
             "token_accuracy": sum(score.correct for score in held_back) / tokens,
         }
         now = -values["token_accuracy"] if self.plan.metric == "token_accuracy" else loss
+        measured: dict[str, float] = {}
+        if self.asked is not None:
+            value = self.asked.value((yield from self._answered(self.asked)))
+            now = math.inf
+            if value is not None:
+                measured[self.plan.metric] = value
+                now = value if falls(self.plan.metric) else -value
         better = self.best is None or now < self.best
         if better:
             self.best, self.best_step, self.evaluations_without_better = now, self.step, 0
@@ -328,6 +339,7 @@ class Training:
             seconds=seconds,
             row_losses=pairs[: len(held_back)],
             train_losses=pairs[len(held_back) :],
+            measured=measured,
         )
 
     def _scored(self, *several: Sequence[Tokenized]) -> Generator[Progress, None, list[RowScore]]:
@@ -342,6 +354,18 @@ class Training:
             before += len(rows)
         every = dict(chain.from_iterable(one.items() for one in self.world.gathered(found)))
         return [every[index] for index in range(total)]
+
+    def _answered(self, asked: Asked) -> Generator[Progress, None, list[Answer]]:
+        """The greedy answers to the validation questions, in order; each process gives a share of them."""
+        own = range(self.world.rank, len(asked.questions), self.world.size)
+        found: dict[int, Answer] = {}
+        some = Chosen(asked.questions, own)
+        for at, answer in answers(self.engine, some, asked.decode, asked.stops, asked.limit):
+            found[own[at]] = answer
+            done = min(len(asked.questions), len(found) * self.world.size)
+            yield Progress("answering validation rows", done, len(asked.questions))
+        every = dict(chain.from_iterable(one.items() for one in self.world.gathered(found)))
+        return [every[index] for index in range(len(asked.questions))]
 
     def files(self) -> Mapping[str, Callable[[Path], None]]:
         """The state of the run beside the weights: each file's name with what writes it.

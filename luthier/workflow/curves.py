@@ -45,7 +45,8 @@ def curves(folder: Path, step: int) -> Iterator[Callable[[StepLog | EvaluationLo
 
 def _points(entry: StepLog | EvaluationLog) -> dict[str, float]:
     if isinstance(entry, EvaluationLog):
-        return {"validation/loss": entry.validation_loss, "validation/token_accuracy": entry.token_accuracy}
+        points = {"validation/loss": entry.validation_loss, "validation/token_accuracy": entry.token_accuracy}
+        return points | {f"validation/{name}": value for name, value in entry.measured.items()}
     return {
         "train/loss": entry.train_loss,
         "train/learning_rate": entry.learning_rate,

@@ -15,7 +15,8 @@ from luthier.settings.loading import AUTO, DEFAULT, Loaded, load
 from luthier.settings.schema import Section, Settings
 
 METHODS = "luthier.methods"
-MEASURED_WHILE_TRAINING = ("loss", "perplexity", "token_accuracy")
+BY_SCORES = ("loss", "perplexity", "token_accuracy")
+"""What validation measures while training without an answer."""
 
 
 def sections() -> dict[str, type[Section]]:
@@ -27,7 +28,8 @@ def sections() -> dict[str, type[Section]]:
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
     """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
     has to be installed first."""
-    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices={"targets": measured()})
+    choices = {"targets": measured(), "training_config.evaluation.metric": chosen_by()}
+    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices)
     if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
         raise UserError(mistakes)
     return loaded
@@ -36,6 +38,13 @@ def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str]
 def measured() -> tuple[str, ...]:
     """What a target may be set for."""
     return tuple(sorted({*metrics.names(), *metrics.OTHER_NAMES, *metrics.ON_OTHER_ROWS, "human_eval"}))
+
+
+def chosen_by() -> tuple[str, ...]:
+    """What the best checkpoint may be chosen by: what validation measures while training, by answers too."""
+    known = [*metrics.names(), *metrics.OTHER_NAMES]
+    by_answers = [name for name in known if metrics.load(name).needs == "answers"]
+    return tuple(sorted({*BY_SCORES, *(name for name in by_answers if metrics.load(name).direction != "neither")}))
 
 
 def written(loaded: Loaded, path: str) -> bool:
@@ -84,7 +93,7 @@ def shown(path: str) -> str:
 
 def _not_yet(settings: Settings) -> list[Mistake]:
     """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
-    data, training = settings.data, settings.training_config
+    data = settings.data
     asked = [
         (
             "objective",
@@ -94,11 +103,6 @@ def _not_yet(settings: Settings) -> list[Mistake]:
         ("data.balance", data.balance, "leave it out"),
         ("data.augment", bool(data.augment), "leave it out"),
         ("data.replay", data.replay > 0, "leave it out"),
-        (
-            "training_config.evaluation.metric",
-            training.evaluation.metric not in MEASURED_WHILE_TRAINING,
-            f"while training, one of these is measured: {', '.join(MEASURED_WHILE_TRAINING)}",
-        ),
     ]
     return [Mistake("this version cannot do that yet", where, remedy) for where, is_asked, remedy in asked if is_asked]
 

@@ -22,6 +22,7 @@ from luthier.settings.schema import Settings
 from luthier.settings.writing import to_data, to_yaml
 from luthier.training.distribution import World, joined
 from luthier.workflow import run_file
+from luthier.workflow.answering import asked_while_training
 from luthier.workflow.curves import curves
 from luthier.workflow.prepare import Prepared, prepare, said
 from luthier.workflow.signals import Caught, caught
@@ -193,8 +194,9 @@ def _get_ready(loaded: Loaded, world: World, kept: Any = None) -> Generator[Even
     engine = Engine(tuned)
     for text in engine.notes(prepared.longest):
         yield Note("warning", text)
-    batch_size = settings.training_config.hyperparameters.batch_size
-    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world)
+    batch_size, metric = settings.training_config.hyperparameters.batch_size, settings.training_config.evaluation.metric
+    asked = yield from asked_while_training(metric, prepared.validation, prepared.template, base.tokenizer, base.eos)
+    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world, asked)
     if kept is None:
         free = available_bytes(engine.device)
         training.passes[0], why = choose_passes(engine, prepared.longest, batch_size, free, training.passes[0].tokens)

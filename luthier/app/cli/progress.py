@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from luthier.app.cli.text import one_line, visible
+from luthier.evaluation.metrics import load as load_metric
 from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog
 from luthier.report import numbers
 
@@ -105,8 +106,13 @@ def evaluation_line(entry: EvaluationLog) -> Text:
         f"perplexity {numbers.number(entry.perplexity)}",
         f"token accuracy {numbers.percent(entry.token_accuracy)}",
     ]
+    facts += [f"{name.replace('_', ' ')} {_value(name, value)}" for name, value in entry.measured.items()]
     line = Text("  ".join(facts))
     return line.append("  best", "green") if entry.best else line
+
+
+def _value(metric: str, value: float) -> str:
+    return numbers.measured(value, load_metric(metric).range == (0.0, 1.0))
 
 
 def live_line(pace: Pace, now: float, cells: int, ascii_only: bool = False) -> Text:
