@@ -40,7 +40,8 @@ def listen(event):
 started = time.perf_counter()
 sets = {
     "model": model, "data.train": rows, "tuning_method": "lora", "training_config.hyperparameters.max_steps": steps,
-    "data.validation": validation, "training_config.evaluation.eval_steps": steps, "training_config.evaluation.save_steps": steps, "name": "run",
+    "data.validation": validation,
+    "training_config.evaluation.eval_steps": steps, "training_config.evaluation.save_steps": steps, "name": "run",
 }
 result_of(train([], overrides=[f"{key}={value}" for key, value in sets.items()], root=Path(root)), listen)
 print(json.dumps({**peaks, "peak_bytes": peak(), "seconds": time.perf_counter() - started}))
