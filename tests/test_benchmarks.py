@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import varied_rows
 from benchmarks.prepare import write_rows
+from luthier.data.check import load_rows
 from luthier.models import Source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,3 +42,32 @@ def test_both_sides_of_the_generation_benchmark_answer_the_same(
         answers.append(json.loads(file.read_text(encoding="utf-8")))
     assert answers[0] == answers[1]
     assert len(answers[0]) == 3
+
+
+def test_the_varied_rows_are_always_the_same_of_the_length_that_is_said_and_of_every_kind(
+    real_data: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.jsonl" for number in range(3)]
+    for path, seed in zip(paths, (0, 0, 1), strict=True):
+        varied_rows.write(path, 3_000, seed)
+    content = [path.read_bytes() for path in paths]
+    assert content[0] == content[1] != content[2]
+    assert 300 <= len(content[0]) / 3_000 <= 400
+    rows = load_rows([(paths[0], 1.0)], bad_rows="drop").conversations
+    assert len(rows) >= 2_997
+    said = [" ".join(message.content for message in row.messages) for row in rows]
+    assert 0.95 <= len(set(said)) / len(said) < 1, "few are repeated wholly"
+    for kind in ("name[", "是", "@posteo.de", "worthless idiot"):
+        assert any(kind in text for text in said), kind
+    assert any(message.tool_calls for row in rows for message in row.messages)
+    assert any(len(row.messages) > 4 for row in rows)
+
+
+def test_the_benchmark_of_the_check_reads_every_row_and_says_what_it_found(real_data: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.check_rows", "--one", json.dumps({"rows": 400, "workers": 2})]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["read"] == 400
+    assert found["peak_memory_bytes"] > 10e6
+    assert found["seconds"] > 0 < found["processor_seconds"]
+    assert found["found"]["near_duplicates"] > 0
