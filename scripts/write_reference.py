@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that come from the code: run file, commands, Python API."""
+"""Writes the pages of docs/reference that come from the code: run file, commands, Python API, a page a check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from luthier import plugins
 from luthier.data import checks
 from luthier.settings.json_schema import Schema, alternatives
 
@@ -21,6 +22,8 @@ SCHEMA = ROOT / "luthier" / "settings" / "run_file.schema.json"
 REFERENCE = ROOT / "docs" / "reference"
 MENDED_BY_OTHERS = ("label_spelling",)
 """Checks whose rows are mended by what the other rows say."""
+SHOWN = 5  # rows of an example
+LETTERS = 400  # of such a row
 
 
 def main() -> None:
@@ -29,8 +32,11 @@ def main() -> None:
         "commands.md": commands_page(importlib.import_module("luthier.app.cli").app),
         "python.md": python_page(importlib.import_module("luthier")),
         "checks.md": checks_page(),
+        **{f"checks/{check.name}.md": check_page(check) for check in checks.chosen(deep=True)},
     }
-    REFERENCE.mkdir(parents=True, exist_ok=True)
+    (REFERENCE / "checks").mkdir(parents=True, exist_ok=True)
+    for old in (REFERENCE / "checks").glob("*.md"):
+        old.unlink()
     for name, text in pages.items():
         (REFERENCE / name).write_text(text, encoding="utf-8")
         print(f"wrote docs/reference/{name}")
@@ -127,34 +133,74 @@ def python_page(package: Any) -> str:
 
 
 def checks_page() -> str:
-    """What each check of `luthier check` finds and why, by which numbers, and how it is switched off."""
+    """All checks of `luthier check` by criterion, each with what it finds and the way to its page."""
     parts = [
         "# The checks\n",
-        "What `luthier check` looks for in rows, by the six criteria. A check passes where no more rows than it lets "
-        "pass have a hit; a criterion passes where its checks do. An *error* makes the verdict `not ready`. "
-        "How to use them: [Check rows](../how-to/check.md).\n",
+        "What `luthier check` looks for in rows, by the six criteria; each check has a page with what it finds and "
+        "why, its thresholds and where they come from, and how it is switched off. A check passes where no more rows "
+        "than it lets pass have a hit; a criterion passes where its checks do. An *error* makes the verdict "
+        "`not ready`. How to use them: [Check rows](../how-to/check.md).\n",
     ]
-    heading = ""
-    for check in checks.chosen():
-        if check.criterion != heading:
-            heading = check.criterion
-            parts.append(f"## {checks.CRITERIA[heading]}\n\n`{heading}` in JSON.\n")
-        parts.append(f"### `{check.name}`\n")
-        parts.append(f"{_prose(check.what)} {_prose(check.why)}\n")
-        parts.append("| threshold | of what | why, or where from |\n|---|---|---|")
-        parts += [f"| {one.value:g} | {_prose(one.meaning)} | {_prose(one.source)} |" for one in check.thresholds]
-        mends = bool(check.repair or check.repair_answer or check.name in MENDED_BY_OTHERS)
-        written = "mends the row" if mends else "leaves the row out" if check.leaves_out else "keeps the row"
-        needs = sorted(check.needs - {*checks.MADE})
+    for criterion, title in checks.CRITERIA.items():
+        parts.append(f"## {title}\n\n`{criterion}` in JSON.\n")
+        parts.append("| check | what it finds |\n|---|---|")
+        parts += [
+            f"| [`{check.name}`](checks/{check.name}.md)"
+            f"{' (with `--deep`)' if check.deep else ''} | {_prose(check.what)} |"
+            for check in checks.chosen(deep=True)
+            if check.criterion == criterion
+        ]
         parts.append("")
-        parts.append(
-            f"- {check.severity}; {100 * check.tolerated:g}% of the rows may have it; `--write` {written}\n"
-            f"- what to do: {_prose(check.remedy)}\n"
-            + (f"- needs {', '.join(needs)}\n" if needs else "")
-            + (f"- needs the package {check.package}: `pip install 'luthier[check]'`\n" if check.package else "")
-            + f"- to switch it off: `luthier check rows.jsonl --skip {check.name}`\n"
-        )
     return "\n".join(parts)
+
+
+def check_page(check: checks.Check) -> str:
+    """One check: what it finds and why, by which numbers, what to do, how it is switched off, and rows to see it on."""
+    module = plugins.load(checks.CHECKS, check.name)
+    mends = bool(check.repair or check.repair_answer or check.name in MENDED_BY_OTHERS)
+    written = "mends the row" if mends else "leaves the row out" if check.leaves_out else "keeps the row"
+    needs = sorted(check.needs - {*checks.MADE})
+    deep = " It runs with `--deep` alone." if check.deep else ""
+    shown = f"One of [the checks](../checks.md) of *{checks.CRITERIA[check.criterion]}*, in JSON `{check.criterion}`."
+    parts = [
+        f"# `{check.name}`\n\n{shown}{deep}\n",
+        f"## What it finds\n\n{_prose(check.what)}\n",
+        f"## Why\n\n{_prose(check.why)}\n",
+        "## By which numbers\n\n| threshold | of what | why, or where from |\n|---|---|---|",
+        *(f"| {one.value:g} | {_prose(one.meaning)} | {_prose(one.source)} |" for one in check.thresholds),
+        f"\n{_let_pass(check)}",
+        *([f"\nIt needs {_listed(needs)}, which models compute."] if needs else []),
+        *([f"\nIt needs the package {check.package}: `pip install 'luthier[check]'`."] if check.package else []),
+        f"\n## What to do\n\n{_prose(check.remedy[0].upper() + check.remedy[1:])}. `--write` {written}.\n",
+        f"## How to switch it off\n\n```console\nluthier check rows.jsonl --skip {check.name}\n```\n",
+        f"## Rows that it names\n\n{_rows_shown(module.faulty())}\n",
+        f"## Rows that it lets pass\n\n{_rows_shown(module.clean())}\n",
+    ]
+    return "\n".join(parts)
+
+
+def _let_pass(check: checks.Check) -> str:
+    """`A single such row is a *warning*.`"""
+    kind = "an *error*" if check.severity == "error" else "a *warning*"
+    if not check.tolerated:
+        return f"A single such row is {kind}."
+    return f"{100 * check.tolerated:g}% of the rows may be so; where more are, each is {kind}."
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `b` and `c`."""
+    marked = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(marked[:-1]), marked[-1]] if len(marked) > 1 else marked)
+
+
+def _rows_shown(rows: list[dict[str, Any]]) -> str:
+    """The first rows of an example and its last, each a line of JSON, long ones cut."""
+    chosen = rows if len(rows) <= SHOWN else [*rows[: SHOWN - 1], rows[-1]]
+    lines = [json.dumps(row) for row in chosen]
+    lines = [line if len(line) <= LETTERS else f"{line[:LETTERS]} ... ({len(line):,} letters)" for line in lines]
+    if len(rows) > SHOWN:
+        lines.insert(SHOWN - 1, f"... ({len(rows) - SHOWN:,} more)")
+    return "\n".join(["```text", *lines, "```"])
 
 
 def _signature(function: Callable[..., Any]) -> str:

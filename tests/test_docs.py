@@ -11,7 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from luthier import plugins
 from luthier.app.cli import app
+from luthier.data import checks
+from scripts.write_reference import check_page, checks_page
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN_ELSEWHERE = {"commands.md", "python.md", "run-file.md", "mission.md"}  # from the code; the mission's own test
@@ -62,3 +65,17 @@ def test_every_make_target_in_the_documentation_exists() -> None:
 def test_every_run_file_in_the_documentation_fits_the_schema(page: str, text: str) -> None:
     schema = orjson.loads((ROOT / "luthier" / "settings" / "run_file.schema.json").read_bytes())
     jsonschema.validate(YAML(typ="safe").load(text), schema)
+
+
+@pytest.mark.parametrize("name", plugins.names(checks.CHECKS))
+def test_each_check_has_a_page_with_what_why_thresholds_and_how_to_switch_it_off(name: str) -> None:
+    check = checks.load(name)
+    page = check_page(check)
+    assert f"(checks/{name}.md)" in checks_page()
+    parts = dict(part.split("\n\n", 1) for part in page.split("\n## ")[1:])
+    assert check.what.split("`")[0] in parts["What it finds"]
+    assert check.why.split("`")[0] in parts["Why"]
+    assert parts["By which numbers"].count("\n| ") >= len(check.thresholds) >= 1
+    assert f"luthier check rows.jsonl --skip {name}\n" in parts["How to switch it off"]
+    assert parts["Rows that it names"].startswith("```text\n{")
+    assert parts["Rows that it lets pass"].startswith("```text\n{")
