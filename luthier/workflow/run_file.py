@@ -29,15 +29,19 @@ def sections() -> dict[str, type[Section]]:
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
     """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
     has to be installed first."""
-    choices = {
+    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices())
+    if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
+        raise UserError(mistakes)
+    return loaded
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """The names that plug-ins bring, by the path of their setting."""
+    return {
         "data.augment": tuple(augment.names()),
         "targets": measured(),
         "training_config.evaluation.metric": chosen_by(),
     }
-    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices)
-    if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
-        raise UserError(mistakes)
-    return loaded
 
 
 def measured() -> tuple[str, ...]:
