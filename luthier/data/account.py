@@ -16,7 +16,8 @@ class Tally:
     """Counts of rows, and of tokens in the training rows.
 
     `read` = `kept` + the sum of `dropped`. Of the kept rows `validation` are held back from training and `cut` lost
-    tokens to the length limit. `tokens` = `masked_tokens` + `trained_tokens`.
+    tokens to the length limit. `tokens` = `masked_tokens` + `trained_tokens`. Of the rows read `made` stand in no file:
+    other rows changed, or base's own answers.
     """
 
     read: int = 0
@@ -26,6 +27,7 @@ class Tally:
     cut: int = 0
     tokens: int = 0
     trained_tokens: int = 0
+    made: int = 0
 
     @property
     def masked_tokens(self) -> int:
@@ -40,6 +42,7 @@ class Tally:
             self.cut + other.cut,
             self.tokens + other.tokens,
             self.trained_tokens + other.trained_tokens,
+            self.made + other.made,
         )
 
     def to_data(self) -> dict[str, Any]:
@@ -73,6 +76,11 @@ class Account:
             tallies[category] = tallies.get(category, Tally()) + tally
         return tallies
 
+    def with_made(self, rows: Mapping[Cell, int]) -> Account:
+        """Adds rows that were made and stand in no file, as cells of their own."""
+        added = {cell: Tally(count, count, made=count) for cell, count in rows.items()}
+        return Account({**self.cells, **added}).check()
+
     def with_dropped(self, reason: str, rows: Mapping[Cell, int]) -> Account:
         """Moves so many rows of each cell from kept to dropped."""
 
@@ -103,6 +111,7 @@ class Account:
                 and 0 <= tally.validation <= tally.kept
                 and 0 <= tally.cut <= tally.kept
                 and 0 <= tally.trained_tokens <= tally.tokens
+                and tally.made in (0, tally.read)
             )
             if not adds_up:
                 raise AssertionError(f"the rows of {key} do not add up: {tally}")

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -60,7 +60,7 @@ class Recipe:
         """Equal for recipes that make the same tokens."""
         day = (self.template.day or datetime.now().date().isoformat()) if self.template.prints_the_day else ""
         parts = (self.template.text, day, self.train_on, str(self.stops), _tokenizer_text(self.tokenizer), _code())
-        return _digest(*(part.encode() for part in parts))
+        return digest_of(*(part.encode() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ def prepare_block(block: Block, source: Source, recipe: Recipe, folder: Path) ->
     The file is written aside and renamed, so that it is whole or absent. Raises `UserError` where it cannot be written.
     """
     settings = (source.name, source.weight, sorted(source.columns.items()), source.detection and source.detection.form)
-    key = _digest(recipe.fingerprint, block.digest(), str(block.first_line).encode(), repr(settings).encode()).hex()
+    key = digest_of(recipe.fingerprint, block.digest(), str(block.first_line).encode(), repr(settings).encode()).hex()
     path = folder / key[:2] / f"{key}.safetensors"
     try:
-        checked = json.decode(_read(path, ("checked",))["checked"].tobytes(), type=Checked)
+        checked = json.decode(read_arrays(path, ("checked",))["checked"].tobytes(), type=Checked)
         os.utime(path)
     except (OSError, SafetensorError):
         checked = check_block(block, source)
@@ -96,7 +96,9 @@ def prepare_block(block: Block, source: Source, recipe: Recipe, folder: Path) ->
         checked = Checked([], problems, counts, checked.unused, checked.fields)
         rows = [() if isinstance(found, Problem) else found for found in made]
         try:
-            _write(path, _arrays(conversations, rows) | {"checked": np.frombuffer(json.encode(checked), np.uint8)})
+            write_arrays(
+                path, arrays_of(conversations, rows) | {"checked": np.frombuffer(json.encode(checked), np.uint8)}
+            )
         except OSError as error:
             remedy = "free some space, or export LUTHIER_HOME=/a/folder/with/space; what is prepared is kept"
             raise mistake(f"rows cannot be kept: {error.strerror or error}", str(folder), remedy) from error
@@ -134,9 +136,9 @@ class Table:
     """
 
     def __init__(self, files: Sequence[str], shards: Sequence[tuple[int, Path]]) -> None:
-        self.files = tuple(files)
+        self.files, self.numbered = tuple(files), tuple(shards)
         parts = [
-            _read(path, ("prompt", "content", "category", "pieces", "lengths", "trained", "names"))
+            read_arrays(path, ("prompt", "content", "category", "pieces", "lengths", "trained", "names"))
             for _, path in shards
         ]
         names = [json.decode(part["names"].tobytes(), type=list[str]) for part in parts]
@@ -169,7 +171,7 @@ class Table:
     def asked(self) -> Iterator[Asked]:
         """What the conversations ask, block by block, read from disk."""
         for path in self.on_disk.shards:
-            part = _read(path, ("prompt", "opening", "words", "word_counts"))
+            part = read_arrays(path, ("prompt", "opening", "words", "word_counts"))
             yield Asked(part["prompt"], part["opening"], part["words"], part["word_counts"])
 
     def cells(self, conversations: NDArray[np.integer], counts: NDArray[np.integer] | None = None) -> dict[Cell, int]:
@@ -234,6 +236,32 @@ class PreparedRows(Sequence[Tokenized]):
         return rows[int(self.pieces[index])]
 
 
+class Mixed(Sequence[Tokenized]):
+    """Rows as they are trained on: `rows` of the files, the weights of each times its factor of `factors` (N) where
+    there are some, and the `added` ones behind them."""
+
+    def __init__(
+        self, rows: PreparedRows, factors: NDArray[np.float32] | None = None, added: Sequence[Tokenized] = ()
+    ) -> None:
+        self.rows, self.factors, self.added = rows, factors, added
+        self.longest = max([rows.longest, *(len(row.tokens) for row in added)])
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.added)
+
+    @overload
+    def __getitem__(self, index: int) -> Tokenized: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Tokenized]: ...
+    def __getitem__(self, index: int | slice) -> Tokenized | Sequence[Tokenized]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(len(self))[index]]
+        if index >= len(self.rows):
+            return self.added[index - len(self.rows)]
+        row = self.rows[index]
+        return row if self.factors is None else replace(row, weights=row.weights * self.factors[index])
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """Rows of at most a length. `kept` and `dropped` are conversations; `cut` those of them that lost tokens, `tokens`
@@ -293,6 +321,11 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
             continue
 
 
+def rows_of(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tuple[Tokenized, ...]]:
+    """The rows of tokens of each conversation, proven; none where it has none."""
+    return (() if isinstance(made, Problem) else made for made in _made(conversations, recipe))
+
+
 def _made(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tuple[Tokenized, ...] | Problem]:
     """The rows of tokens of each conversation, proven, or why it has none."""
     rendered = list(render_all(conversations, recipe.template, recipe.tokenizer, recipe.train_on))
@@ -301,7 +334,7 @@ def _made(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tup
     return (row if isinstance(row, Problem) else next(proven) for row in rendered)
 
 
-def _arrays(conversations: Sequence[Conversation], rows: Sequence[tuple[Tokenized, ...]]) -> dict[str, NDArray[Any]]:
+def arrays_of(conversations: Sequence[Conversation], rows: Sequence[tuple[Tokenized, ...]]) -> dict[str, NDArray[Any]]:
     """A block's rows as arrays. Weights are kept as runs: `run_counts` runs a row, each of a length and a weight."""
     names, category = np.unique([row.category or "" for row in conversations] or [""], return_inverse=True)
     flat = [row for made in rows for row in made]
@@ -344,7 +377,7 @@ class _Opened:
     """A shard in memory."""
 
     def __init__(self, path: Path) -> None:
-        self.arrays = _read(path, ROWS_OWN)
+        self.arrays = read_arrays(path, ROWS_OWN)
         self.first = _ends(self.arrays["pieces"])
         self.token = _ends(self.arrays["lengths"])
         self.run = _ends(self.arrays["run_counts"])
@@ -366,14 +399,14 @@ def _opened(path: Path) -> _Opened:
     return _Opened(path)
 
 
-def _read(path: Path, names: Iterable[str]) -> Mapping[str, NDArray[Any]]:
+def read_arrays(path: Path, names: Iterable[str]) -> Mapping[str, NDArray[Any]]:
     if not path.exists():
         raise FileNotFoundError(path)
     with safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in names}
 
 
-def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+def write_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     os.close(handle)
@@ -414,10 +447,10 @@ def _code() -> str:
     """A digest of this package's part for data: other code may make other tokens."""
     here = Path(__file__).parent
     files = sorted(here.rglob("*.py"))
-    return _digest(*(str(path.relative_to(here)).encode() + path.read_bytes() for path in files)).hex()
+    return digest_of(*(str(path.relative_to(here)).encode() + path.read_bytes() for path in files)).hex()
 
 
-def _digest(*parts: bytes) -> bytes:
+def digest_of(*parts: bytes) -> bytes:
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)

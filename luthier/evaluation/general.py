@@ -86,11 +86,21 @@ def sampled(every: int = EVERY) -> tuple[Passage, ...]:
     return tuple(kept)
 
 
+def unscored(every: int = EVERY) -> tuple[Passage, ...]:
+    """All other passages: what is trained on is taken from these, so that forgetting stays a fair question."""
+    scored = {id(passage) for passage in sampled(every)}
+    return tuple(passage for passage in passages() if id(passage) not in scored)
+
+
 def general(
-    tokenizer: Any, eos: Sequence[int] = (), context: int | None = None, chosen: Sequence[Passage] | None = None
+    tokenizer: Any,
+    eos: Sequence[int] = (),
+    context: int | None = None,
+    chosen: Sequence[Passage] | None = None,
+    every_question: bool = False,
 ) -> General:
     """The passages `chosen` (`sampled` ones) under the model's own chat template, or `formats.chat` where it has none;
-    texts stand as they are.
+    texts stand as they are. Some of the questions of each skill are asked, or `every_question`.
 
     `eos` are the end marks of the model's own generation settings. Left out are passages that its tokenizer cannot
     write or its template does not take, and those that its `context` has no room for, with `ROOM` for virtual tokens
@@ -113,8 +123,8 @@ def general(
             continue
         kept.append(passage)
         rows.append(_without_end(made[0]) if passage.text else made[0])
-        if not passage.text and answered.setdefault(passage.skill, 0) < ANSWERED:
-            answered[passage.skill] += 1
+        if not passage.text and (every_question or answered.setdefault(passage.skill, 0) < ANSWERED):
+            answered[passage.skill] = answered.get(passage.skill, 0) + 1
             sent, tokens = prompt_tokens(row.messages[:-1], chat, tokenizer)
             asked.append(Question(tokens, sent, passage.answer, row.place, passage.skill))
             asked_at.append(len(kept) - 1)

@@ -25,6 +25,8 @@ LogEntry = StepLog | EvaluationLog
 VERSION = 1
 SEALED = ("settings.yaml", "environment.json")
 """What going on with a run goes by; it never changes after the run began."""
+REPLAY = "answers/replay.jsonl"
+"""Sealed with these where a run trains on base's own answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +196,19 @@ class Run:
         path = self.folder / "passes.json"
         return _read_json(path) if path.exists() else None
 
+    def write_replay(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """answers/replay.jsonl: what base said before training, which is trained on."""
+        self.write_answers("replay", lines)
+
+    def read_replay(self) -> list[dict[str, Any]] | None:
+        """answers/replay.jsonl; None for a run that trains on none."""
+        return self.read_answers("replay") if (self.folder / REPLAY).is_file() else None
+
     def seal(self) -> None:
-        """Keep the hashes of the settings and the environment: from here on the run can be gone on with."""
+        """Keep the hashes of the settings, the environment and base's answers that are trained on: from here on the run
+        can be gone on with."""
         with whole.to_disk(self.folder):
-            seal(self.folder, SEALED)
+            seal(self.folder, [*SEALED, *([REPLAY] if (self.folder / REPLAY).is_file() else [])])
 
     def damage(self) -> str:
         """What is wrong with the settings or the environment that the run began with, empty where they are whole."""

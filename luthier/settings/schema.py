@@ -142,9 +142,16 @@ class Data(Section):
         default="stop", description="What happens to rows that cannot be used. They are always listed and counted."
     )
     limit: Count | None = Field(default=None, description="Use only this many rows.")
-    balance: bool = Field(default=False, description="Weigh classes evenly.")
-    augment: Names = Field(default=(), description="Names of augmentations.")
-    replay: Share = Field(default=0.0, description="Share of the base model's own answers mixed in.")
+    balance: bool = Field(
+        default=False, description="Weigh classes evenly: each category has the same total weight in the loss."
+    )
+    augment: Names = Field(
+        default=(), description="Changes that must not matter, under which training rows are trained on too."
+    )
+    replay: Share = Field(
+        default=0.0,
+        description="Share of the training rows that are the base model's own answers to general questions.",
+    )
 
     @field_validator("columns", mode="before")
     @classmethod

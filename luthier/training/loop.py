@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from luthier.data.prepared import Mixed
 from luthier.engine import objectives
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
@@ -299,8 +300,9 @@ class Training:
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
-        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.rows))[:TRAIN_SAMPLE]
-        sample = Chosen(self.rows, sorted(chosen.tolist()))
+        rows = self.rows.rows if isinstance(self.rows, Mixed) else self.rows  # of the files, each weighed as it stands
+        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(rows))[:TRAIN_SAMPLE]
+        sample = Chosen(rows, sorted(chosen.tolist()))
         self.engine = self._passes_of(self.step).put_on(self.engine)
         count = len(self.validation)
         scores = yield from self._scored(self.validation, sample)

@@ -1,4 +1,4 @@
-"""What a run answers while it trains, where its best checkpoint goes by answers: which rows, and how long."""
+"""What a run answers while it trains, where its best checkpoint goes by answers: which validation rows."""
 
 from __future__ import annotations
 

@@ -19,36 +19,46 @@ from luthier.data import same_source, templates
 from luthier.data.account import Account
 from luthier.data.check import SHOWN, Gathered, Problems, Source, listed, look
 from luthier.data.parallel import bytes_of, each_block
-from luthier.data.prepared import Fit, Fitted, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
+from luthier.data.prepared import Fit, Fitted, Mixed, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
 from luthier.data.render import stop_tokens
 from luthier.data.split import HeldBack, hold_back, overlap, sample
 from luthier.data.templates import Template
 from luthier.engine import objectives
 from luthier.errors import UserError, mistake
-from luthier.flow import Conversation, Event, Note, Progress
+from luthier.flow import Conversation, Event, Note, Progress, Tokenized
 from luthier.models.cache import home
 from luthier.report.numbers import count
 from luthier.settings import mission
 from luthier.settings.loading import Loaded, require_rows, resolve_auto
 from luthier.settings.schema import Settings
 from luthier.workflow import run_file
+from luthier.workflow.added_rows import Asked, Replay, evenly, longest_replay, planned, with_changed
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows ready to train on, and the settings with their `auto` values about data resolved."""
+    """Rows ready to train on, and the settings with their `auto` values about data resolved. `replay` is what base has
+    to be asked first for the rows that it adds, where `data.replay` wants some."""
 
     loaded: Loaded
     template: Template
-    train: PreparedRows
+    train: Mixed
     validation: PreparedRows
     account: Account
     problems: Problems
+    replay: Replay | None = None
 
     @property
     def longest(self) -> int:
-        """The tokens of the longest row."""
-        return max(self.train.longest, self.validation.longest)
+        """The tokens of the longest row, with those that base's answers may have."""
+        asked = self.replay.questions if self.replay else ()
+        replayed = max((len(one.tokens) for one in asked), default=0) + (self.replay.limit if self.replay else 0)
+        return max(self.train.longest, self.validation.longest, replayed)
+
+    def with_replay(self, rows: Sequence[Tokenized], account: Account) -> Prepared:
+        """The same with base's answers among the training rows."""
+        mixed = Mixed(self.train.rows, self.train.factors, rows)
+        return replace(self, train=mixed, account=account, replay=None)
 
 
 def prepare(
@@ -75,7 +85,8 @@ def prepare(
         yield Note("warning", "data.date does nothing here: the template prints no day")
     recipe = Recipe(template, tokenizer, data.train_on, stop_tokens(template, tokenizer, eos))
     gathered = Gathered(every, [*mistakes, *more])
-    table = yield from _tokenized(gathered, recipe)
+    folder = yield from _kept_in()
+    table = yield from _tokenized(gathered, recipe, folder)
     account = gathered.finish(data.bad_rows)
     problems = gathered.problems
 
@@ -99,7 +110,13 @@ def prepare(
         if held.leaks:
             yield Note("rows", _together(held))
 
+    if data.augment:
+        asked = Asked(tuple(dict.fromkeys(data.augment)), sources, loaded.settings.seed)
+        table, training, account = yield from with_changed(table, training, account, recipe, folder, asked)
+        validation = np.concatenate([validation, np.zeros(len(table) - len(validation), np.bool_)])
     longest = int(table.longest()[training | validation].max(initial=0))
+    if data.replay:
+        longest = max(longest, longest_replay(tokenizer, eos, context_length))
     loaded = resolve_auto(loaded, "data.max_length", *_max_length(data.max_length, longest, context_length))
     max_length = loaded.settings.data.max_length
     assert max_length != "auto"
@@ -112,7 +129,11 @@ def prepare(
     account = account.with_validation(table.cells(validated.kept))
     account = account.with_tokens(table.cells(train.kept, train.tokens), table.cells(train.kept, train.trained))
     loaded = _resolved(loaded, gathered, account)
-    return Prepared(loaded, template, train.rows, validated.rows, account, problems)
+    rows = Mixed(train.rows, (yield from evenly(table, train)) if data.balance else None)
+    replay = None
+    if data.replay:
+        replay = planned(data.replay, len(rows), max_length, tokenizer, eos, context_length)
+    return Prepared(loaded, template, rows, validated.rows, account, problems, replay)
 
 
 def said(account: Account, problems: Problems) -> Generator[Event, None, None]:
@@ -120,9 +141,11 @@ def said(account: Account, problems: Problems) -> Generator[Event, None, None]:
     total = account.total
     dropped = "".join(f", {count:,} dropped ({reason})" for reason, count in total.dropped.items())
     cut = f", {total.cut:,} cut" if total.cut else ""
+    made = f" ({total.made:,} of them made)" if total.made else ""
     yield Note(
         "rows",
-        f"{total.read:,} rows read = {total.kept:,} kept{dropped}{cut}; {total.validation:,} held back for validation; "
+        f"{total.read:,} rows read{made} = {total.kept:,} kept{dropped}{cut}; "
+        f"{total.validation:,} held back for validation; "
         f"{total.trained_tokens:,} of {total.tokens:,} tokens are trained on",
     )
     for problem in problems.listed[:SHOWN]:
@@ -202,10 +225,9 @@ def _template(loaded: Loaded, sources: Sequence[Source], tokenizer: Any) -> tupl
     return template, loaded
 
 
-def _tokenized(gathered: Gathered, recipe: Recipe) -> Generator[Event, None, Table]:
+def _tokenized(gathered: Gathered, recipe: Recipe, folder: Path) -> Generator[Event, None, Table]:
     """Every block of every file on disk as tokens, and what became of its rows in `gathered`."""
     sources = gathered.sources
-    folder = yield from _kept_in()
     shards: list[tuple[int, Path]] = []
     rows = 0
     paths = [source.path for source in sources]
@@ -270,5 +292,5 @@ def _resolved(loaded: Loaded, gathered: Gathered, account: Account) -> Loaded:
     found = {detection.form: detection.reason for detection in gathered.forms.values()}
     if len(found) == 1:
         loaded = resolve_auto(loaded, "data.format", *next(iter(found.items())))
-    kept = account.total.kept
+    kept = sum(tally.kept for tally in account.sources().values() if not tally.made)
     return resolve_auto(loaded, "dataset_size", mission.dataset_size(kept), f"{kept:,} rows")

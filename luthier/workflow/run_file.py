@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from luthier import plugins
+from luthier.data import augment
 from luthier.errors import Mistake, UserError, mistake
 from luthier.evaluation import metrics
 from luthier.settings.loading import AUTO, DEFAULT, Loaded, load
@@ -28,11 +29,19 @@ def sections() -> dict[str, type[Section]]:
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
     """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
     has to be installed first."""
-    choices = {"targets": measured(), "training_config.evaluation.metric": chosen_by()}
-    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices)
+    loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices())
     if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
         raise UserError(mistakes)
     return loaded
+
+
+def choices() -> dict[str, tuple[str, ...]]:
+    """The names that plug-ins bring, by the path of their setting."""
+    return {
+        "data.augment": tuple(augment.names()),
+        "targets": measured(),
+        "training_config.evaluation.metric": chosen_by(),
+    }
 
 
 def measured() -> tuple[str, ...]:
@@ -93,16 +102,12 @@ def shown(path: str) -> str:
 
 def _not_yet(settings: Settings) -> list[Mistake]:
     """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
-    data = settings.data
     asked = [
         (
             "objective",
             settings.objective == "preference",
             "write `objective: supervised`: the better answers are trained on",
         ),
-        ("data.balance", data.balance, "leave it out"),
-        ("data.augment", bool(data.augment), "leave it out"),
-        ("data.replay", data.replay > 0, "leave it out"),
     ]
     return [Mistake("this version cannot do that yet", where, remedy) for where, is_asked, remedy in asked if is_asked]
 

@@ -22,6 +22,7 @@ from luthier.settings.schema import Settings
 from luthier.settings.writing import to_data, to_yaml
 from luthier.training.distribution import World, joined
 from luthier.workflow import run_file
+from luthier.workflow.added_rows import answered, replayed
 from luthier.workflow.answering import asked_while_training
 from luthier.workflow.curves import curves
 from luthier.workflow.prepare import Prepared, prepare, said
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from luthier.workflow.loaded_model import Named
 
 Writers = Mapping[str, Callable[[Path], None]]
+Lines = Sequence[Mapping[str, Any]]
 Asked = Callable[[], tuple[Run | None, Loaded]]
 """Gives the earlier run that goes on, or none, and the settings."""
 MASKS_KEPT = 3
@@ -54,8 +56,8 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """All that training takes, in memory: the settings with every `auto` resolved, rows, and the model under its
-    method."""
+    """All that training takes, in memory: the settings with every `auto` resolved, rows, the model under its method,
+    and what base said, where that is trained on."""
 
     loaded: Loaded
     prepared: Prepared
@@ -63,6 +65,7 @@ class _Ready:
     method: Any
     tuned: Tuned
     training: Training
+    replay: Lines | None = None
 
     def weights(self) -> Writers:
         """The files of the weights as they are now: each name with what writes it."""
@@ -107,7 +110,7 @@ def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event,
     if earlier:
         with earlier.lock():  # refused before a second model is loaded beside the first one's
             pass
-    ready = yield from _get_ready(loaded, world, earlier.read_passes() if earlier else None)
+    ready = yield from _get_ready(loaded, world, earlier)
     run, ready = (earlier, ready) if earlier else _begin(ready, root, stem)
     world.first(run.folder)
     yield from _settings_said(ready)
@@ -132,7 +135,7 @@ def _follow(world: World, asked: Asked) -> Trained:
 
     folder = world.first(Path())
     earlier, loaded = asked()
-    ready = result_of(_get_ready(loaded, world))
+    ready = result_of(_get_ready(loaded, world, replay=Run(folder).read_replay()))
     training = ready.training
     with caught() as signal:
         training.passes = world.first(training.passes)
@@ -167,12 +170,16 @@ def _settings_of(run: Run) -> Loaded:
     return loaded
 
 
-def _get_ready(loaded: Loaded, world: World, kept: Any = None) -> Generator[Event, None, _Ready]:
+def _get_ready(
+    loaded: Loaded, world: World, earlier: Run | None = None, replay: Lines | None = None
+) -> Generator[Event, None, _Ready]:
     """Finds the model, prepares the rows, resolves every `auto` on the way and puts the method on the model.
 
-    Nothing is written yet, so that what the user must mend leaves nothing behind. `kept` are the passes of a run that
-    goes on.
+    Nothing is written yet, so that what the user must mend leaves nothing behind. `earlier` is a run that goes on;
+    `replay` is what base said, where that is known.
     """
+    kept = earlier.read_passes() if earlier else None
+    replay = earlier.read_replay() if earlier else replay
     require_rows(loaded.settings)
     from luthier.engine.forward import Engine
     from luthier.engine.memory import Passes, available_bytes, choose_passes
@@ -187,6 +194,10 @@ def _get_ready(loaded: Loaded, world: World, kept: Any = None) -> Generator[Even
     _refuse_without_room(base, prepared.longest, loaded.settings, method)
     loaded = _precision_chosen(loaded, method)
     model = open_base(base, loaded.settings)
+    if prepared.replay:
+        replay = replay or (yield from answered(model, prepared.replay, base.tokenizer))
+        rows, account = yield from replayed(replay, prepared.replay, base.tokenizer, prepared.account)
+        prepared = prepared.with_replay(rows, account)
     loaded = _method_resolved(loaded, method, model, base.tokenizer)
     loaded = _training_resolved(loaded, method, model, len(prepared.train))
     settings = loaded.settings
@@ -204,7 +215,7 @@ def _get_ready(loaded: Loaded, world: World, kept: Any = None) -> Generator[Even
             yield Note("setting", why)
     else:
         training.passes = {entry.pop("from_step"): Passes(**entry) for entry in kept["passes"]}
-    return _Ready(loaded, prepared, base, method, tuned, training)
+    return _Ready(loaded, prepared, base, method, tuned, training, replay)
 
 
 def _refuse_without_room(base: Named, longest: int, settings: Settings, method: Any) -> None:
@@ -298,6 +309,8 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
         run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)) | _threads())
         _write_passes(run, ready.training)
+        if ready.replay:
+            run.write_replay(ready.replay)
         run.seal()
     except BaseException:
         run.discard()

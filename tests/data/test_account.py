@@ -62,5 +62,12 @@ def test_the_data_of_rows_json_holds_every_part() -> None:
     assert [part["category"] for part in data["categories"]] == ["x", None]
     assert sum(part["read"] for part in data["sources"].values()) == 12
     assert set(data["sources"]["b.csv"]) == {
-        "read", "kept", "dropped", "validation", "cut", "tokens", "trained_tokens", "masked_tokens",
+        "read", "kept", "dropped", "validation", "cut", "tokens", "trained_tokens", "masked_tokens", "made",
     }  # fmt: skip
+
+
+def test_rows_that_were_made_are_counted_by_a_source_of_their_own() -> None:
+    account = ACCOUNT.with_made({("typos of a.jsonl", "x"): 4})
+    assert account.sources()["typos of a.jsonl"] == Tally(4, 4, made=4)
+    assert (account.total.read, account.total.kept, account.total.made) == (16, 13, 4)
+    assert account.categories()["x"].made == 4

@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 
 from luthier.data.check import load_rows, look
 from luthier.data.parallel import each_block
-from luthier.data.prepared import Fit, Recipe, Shard, Table, _arrays, _Opened, _write, fit_rows, prepare_block, sweep
+from luthier.data.prepared import (
+    Fit,
+    Recipe,
+    Shard,
+    Table,
+    _Opened,
+    arrays_of,
+    fit_rows,
+    prepare_block,
+    sweep,
+    write_arrays,
+)
 from luthier.data.render import render, stop_tokens
 from luthier.data.templates import load
 from luthier.data.tokenize import fit, tokenize
@@ -212,7 +223,7 @@ def test_any_tokens_and_weights_come_back_from_the_disk(
                 for w in group
             )
         )
-    _write(tmp_path / "shard" / "s.safetensors", _arrays(conversations, rows))
+    write_arrays(tmp_path / "shard" / "s.safetensors", arrays_of(conversations, rows))
     opened = _Opened(tmp_path / "shard" / "s.safetensors")
     for number, (conversation, wanted) in enumerate(zip(conversations, rows, strict=True)):
         found = opened.rows(number, "r.jsonl", conversation.category or "")
