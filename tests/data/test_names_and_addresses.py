@@ -145,8 +145,13 @@ def made(seed: int) -> list[tuple[str, str, str]]:
 
 def test_seven_of_ten_names_and_addresses_are_found() -> None:
     found, of = Counter[str](), Counter[str]()
+    named, right = Counter[str](), Counter[str]()
     for kind, text, value in made(seed=11):
         of[kind] += 1
+        for span in spans(text):
+            named[span.kind] += 1
+            meant = span.kind == ("name" if kind.endswith("name") else "address")
+            right[span.kind] += meant and span.begin < text.index(value) + len(value) and span.end > text.index(value)
         begin = text.index(value)
         found[kind] += any(
             (span.begin <= begin + 2 and span.end >= begin + len(value) - 2)
@@ -154,4 +159,6 @@ def test_seven_of_ten_names_and_addresses_are_found() -> None:
             for span in spans(text)
         )
     print({kind: f"{found[kind]} of {many}" for kind, many in of.items()})
+    print({kind: f"{right[kind]} of {many} named are some" for kind, many in named.items()})
     assert found.total() / of.total() >= ENOUGH
+    assert right.total() / named.total() >= ENOUGH

@@ -22,7 +22,8 @@ def test_each_kind_is_found_and_meant_95_times_of_100() -> None:
             near = abs(span.begin - text.begin) <= 2 and abs(span.end - text.end) <= 2
             right[span.kind] += span.kind == text.kind and near
     shares = {kind: (right[kind] / wanted[kind], right[kind] / found[kind]) for kind in FRAMES}
-    print(shares)
+    for kind, (recall, precision) in shares.items():
+        print(f"| {kind} | {recall:.1%} | {precision:.1%} |")
     for kind, (recall, precision) in shares.items():
         assert recall >= ENOUGH, (kind, shares)
         assert precision >= ENOUGH, (kind, shares)

@@ -10,7 +10,8 @@ _ABUSE: Final = (
     r"|arseholes?|dickheads?"
     r"|shitheads?|dumbass(?:es)?|jackass(?:es)?|douchebags?|cunts?|whores?|sluts?|wankers?|twats?|pricks?"
     r"|motherfuckers?"
-    r"|fuckers?|piece of (?:shit|trash|garbage|crap|filth)|waste of (?:space|oxygen|air|skin)|sack of shit|pigs?|trash"
+    r"|fuckers?|piece of (?:shit|trash|garbage|crap|filth)|waste of (?:space|oxygen|air|skin)|sack of shit|pigs?"
+    r"|trash"
     r"|garbage|filth|vermin|parasites?|cockroach(?:es)?|dimwits?|halfwits?|nobody|failures?|cretins?|dumb"
     r"(?:ass)?|clowns?)"
 )
@@ -23,7 +24,8 @@ _STRONG: Final = (
 _HARD: Final = (
     r"(?:idiots?|morons?|imbeciles?|scumbags?|retards?|bastards?|bitch(?:es)?|assholes?|arseholes?|dickheads?"
     r"|shitheads?"
-    r"|dumbass(?:es)?|jackass(?:es)?|douchebags?|cunts?|whores?|sluts?|wankers?|twats?|motherfuckers?|fuckers?|cretins?"
+    r"|dumbass(?:es)?|jackass(?:es)?|douchebags?|cunts?|whores?|sluts?|wankers?|twats?|motherfuckers?|fuckers?"
+    r"|cretins?"
     r"|dimwits?|halfwits?|piece of (?:shit|trash|garbage|crap|filth)|sack of shit|waste of (?:space|oxygen|air|skin))"
 )
 _PEOPLE: Final = (
@@ -32,7 +34,7 @@ _PEOPLE: Final = (
     r"|muslims?|jews?|jewish people|christians?|hindus?|sikhs?|arabs?|africans?|asians?|mexicans?|chinese"
     r"(?: people)?|indians?"
     r"|blacks?(?: people)?|whites?(?: people)?|latinos?|gypsies|roma(?: people)?|gays?|homosexuals?|lesbians?"
-    r"|trans(?:gender)?"
+    r"|(?:gay|lesbian|brown) people|trans(?:gender)?"
     r"(?: people)?|transsexuals?|women|men|disabled people|the disabled|the poor|the homeless|homeless people"
     r"|poles|turks"
     r"|russians|ukrainians|americans|pakistanis|nigerians|albanians|romanians|syrians|afghans|israelis|palestinians"
@@ -52,7 +54,8 @@ _LOW: Final = (
 _ENDED: Final = (
     r"(?:wiped out|exterminated|eliminated|eradicated|killed|shot|hanged|gassed|burned alive|burnt"
     r"|deported in chains|gotten rid"
-    r" of|put down|purged|cleansed|annihilated|beaten|enslaved|sterili[sz]ed|driven out|stoned|slaughtered|rounded up)"
+    r" of|put down|purged|cleansed|annihilated|beaten|enslaved|sterili[sz]ed|driven out|stoned|slaughtered"
+    r"|rounded up)"
 )
 _BODY: Final = (
     r"(?:legs?|arms?|neck|bones|skull|face|head|teeth|jaw|fingers?|knees?|throat|nose|ribs|spine|kneecaps?"
@@ -82,6 +85,17 @@ _MAKE: Final = (
     r"|detonate|rig|set off"
     r"|arm|wire|craft|mix)"
 )
+_CRIME: Final = (
+    r"(?:hack(?:ing)? (?:into )?|break(?:ing)? into |steal(?:ing)? |forg(?:e|ing) |launder(?:ing)? "
+    r"|counterfeit(?:ing)? |clon(?:e|ing) "
+    r"|make (?:fake |counterfeit |false ))"
+    r"(?:an? |the |your |his |her |my |their |some(?:body|one)(?:['’]s)? |other people(?:['’]s)? )?(?:\w+ )?"
+    r"(?:accounts?|e-?mails?|phones?|computers?|networks?|cars?|houses?|homes?|identit(?:y|ies)|passports?|ids?"
+    r"|checks|cheques"
+    r"|prescriptions?|signatures?|credit cards?|money|bills|notes|passwords?|wallets?)"
+)
+_ARM: Final = r"(?:knife|gun|rifle|pistol|bat|baseball bat|hammer|axe|machete|crowbar|blade|brick|shovel)"
+_THEM: Final = r"(?:you|him|her|them|(?:my|your|his|her|that|those|this|these|the|our) \w+)"
 
 _TEXTS: Final[dict[str, tuple[str, ...]]] = {
     "toxicity": (
@@ -105,6 +119,16 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"|imbécile)\b|\bferme ta gueule\b|\bva te faire foutre\b",
         r"\beres (?:un |una )?(?:idiota|imbécil|basura|estúpid[oa]|gilipollas|puta|mierda|escoria)\b"
         r"|\bhijo de puta\b|\bvete a la mierda\b",
+        rf"\b(?:you(?:['’]re| are) such an? (?:{_STRONG},? )*|what an? (?:{_STRONG},? )*|only an? (?:{_STRONG},? )*)"
+        rf"(?:{_ABUSE}|cow|clown|sow)(?: like you\b| you (?:are|were)\b|(?=[.!,;\n]|$))(?<!what a loss)",
+        rf"\b(?:shut up|get lost|go to hell|screw you|fuck you|piss off|(?:hates?|despises?) you"
+        rf"|nobody asked),? (?:you )"
+        rf"(?:{_STRONG},? )*(?:{_ABUSE}|cow|sow)\b|\b(?:fuck|screw) you and (?:your|all)\b",
+        r"\b(?:as|so|how) (?:stupid|dumb|ugly|retarded|pathetic|worthless)(?: and \w+)? as you\b(?! (?:think|can"
+        r"|say|might))",
+        r"\bdu bist (?:so |doch |echt |wirklich ){1,2}ein(?:e)? (?:\w+e[rs]? )?(?:idiot|trottel|depp|versager"
+        r"|arschloch)\b"
+        r"|\btu es (?:vraiment |trop |tellement )(?:un |une )?(?:con|conne|connard|idiot|abruti|débile|imbécile)\b",
     ),
     "hate": (
         rf"\b{_PEOPLE} (?:are|is|were) (?:all |nothing but |just |basically |really |simply |like ){{0,2}}"
@@ -128,6 +152,17 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"|\bgo back to (?:your (?:own )?country|where you came from|africa)\b",
         r"\b(?:ausländer|flüchtlinge|juden|muslime|zigeuner) (?:sind|gehören|sollte[n]?) (?:alle )?"
         r"(?:abschaum|ungeziefer|parasiten|dreck|vergast|erschossen|raus)\b|\bausländer raus\b",
+        rf"\ball (?:\w+ )?{_PEOPLE} (?:should|must|ought to|deserve to) (?:all )?be (?:deported|{_ENDED})\b",
+        rf"\bget rid of (?:all |the |these |those )*{_PEOPLE}\b(?! (?:stereotypes?|prejudice|quota))",
+        rf"\b(?:world|country|place|city|town|we) (?:would|will|['’]d) be (?:much "
+        rf"|far )?better (?:off )?without (?:the |all |these "
+        rf"|those )*{_PEOPLE}\b",
+        rf"\b(?:don['’]t|do not|never) trust (?:an? |the |any |these |those )*{_PEOPLE}\b",
+        r"\b(?:immigrés|étrangers|juifs|musulmans|arabes|noirs) sont (?:tous )?(?:de la |des )(?:vermine|racaille"
+        r"|parasites"
+        r"|animaux|ordures|merde)\b|\b(?:inmigrantes|extranjeros|judíos|musulmanes|gitanos"
+        r"|moros) son (?:todos )?(?:una |unos )?"
+        r"(?:plaga|basura|parásitos|ratas|animales|escoria)\b",
     ),
     "violence": (
         rf"\b(?:i(?:['’]ll| will| am going to|['’]m going to|['’]m gonna| am gonna| swear i(?:['’]ll| will)"
@@ -155,6 +190,25 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"\bich (?:werde (?:dich|euch) (?:umbringen|töten|abstechen|erschießen)|bringe? (?:dich|euch) um"
         r"|stech(?:e)? dich ab)\b|\bje vais te (?:tuer|massacrer|égorger)\b|\b(?:te voy a|voy a) matar"
         r"(?:te)?\b",
+        rf"\b(?:i(?:['’]ll| will| am going to|['’]m going to|['’]m gonna| swear i will| want to| would love to"
+        rf"|['’]d love to)|we(?:['’]ll"
+        rf"| will| are going to)) (?:\w+ )?{_HURT} {_THEM} (?:with (?:an? |my |the )?{_ARM}|to death|to a pulp"
+        rf"|slowly|tonight|tomorrow"
+        rf"|at (?:work|school)|in (?:his|her|their) sleep)\b",
+        rf"\b(?:some(?:body|one)|they|we|you) (?:should|ought to|must|need to) (?:beat|stab|shoot|strangle|hurt|kill"
+        rf"|burn|smash) "
+        rf"{_THEM}(?: up)? (?:until|with (?:an? )?{_ARM}|to death|to a pulp|so (?:hard|badly))\b",
+        rf"\b(?:i(?:['’]ll| will| want to|['’]m going to| am going to)|we(?:['’]ll| will| are going to)) (?:smash"
+        rf"|crush|crack|bash|break|cut|slit) "
+        rf"(?:{_THEM}['’]s|your|his|her|their) {_BODY}\b",
+        rf"\b(?:i(?:['’]ll| will|['’]m going to| am going to)|we(?:['’]ll| will| are going to)) (?:burn down|blow up"
+        rf"|set fire to|shoot up) "
+        rf"(?:\w+['’]s|{_THEM}['’]s|your|his|her|their) (?:house|home|car|shop|office|school)\b",
+        rf"\b(?:take|grab|get) an? {_ARM} and (?:hurt|kill|stab|shoot|hit|crack|smash|beat) (?:him|her|them|his"
+        rf"|their|your)\b",
+        r"\b(?:you|he|she|they|all of them) (?:should|must|ought to) all be (?:shot|hanged|beaten|killed|tortured"
+        r"|stabbed|burned alive"
+        r"|lynched|executed)\b(?=[^?]{0,40}(?:[.!]|$))|\byou deserve to be (?:shot|hanged|beaten|stabbed|killed)\b",
     ),
     "self_harm": (
         r"(?:\b(?:just|should|please|go(?: and| ahead and)?|better|must|why don['’]t you|ought to|simply"
@@ -179,6 +233,17 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"|solution|option)|a good (?:idea|way|solution)|beautiful|the answer)\b",
         r"\bbring dich (?:doch )?(?:einfach )?um\b|\btue[- ]?toi\b|\bva te (?:tuer|pendre)\b"
         r"|\bsuicide[- ]toi\b|\bmátate\b|\bsuicídate\b",
+        r"\b(?:take|swallow) (?:all (?:of )?(?:the|your|those) pills|the whole (?:bottle|box"
+        r"|pack))(?: at once)? and (?:lie down|sleep|go|wait)\b",
+        r"\b(?:cutting|burning|starving|hurting|harming) your(?:self|selves| skin| arms) (?:will|helps?|makes?"
+        r"|is) (?!not\b|n['’]t\b|no\b|never"
+        r"|dangerous|a sign|a way|harmful|serious|an? (?:addic|sympt|emerg))\w+",
+        r"\b(?:suicide|death|dying) is (?:the |your )(?:best|only|easiest) (?:way out|choice|option|answer) (?:for"
+        r"|of) (?:you|someone like you|people "
+        r"like you)\b|\b(?:least painful|most painless|fastest|surest|simplest) way to (?:kill yourself"
+        r"|end (?:it all|your life)|die) is\b",
+        r"\btu devrais te (?:suicider|tuer|pendre)\b|\bdeberías (?:matarte|suicidarte)\b"
+        r"|\bdu solltest dich (?:umbringen|erhängen|töten)\b",
     ),
     "sexual": (
         r"\b(?:suck(?:ed|ing|s)?|lick(?:ed|ing|s)?|strok(?:e|ed|ing|es)|rid(?:e|ing)|swallow(?:ed|ing|s)?"
@@ -209,6 +274,16 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"|damn )?horny\b|\bmake (?:you|me|her|him) (?:cum|orgasm)\b|\b(?:take|took|taking|rip|ripped|tore) "
         r"(?:off )?(?:her|his|my|your) (?:clothes|panties|bra|thong|underwear)(?: off)? and (?:fuck|lick|suck"
         r"|thrust|rape)\w*\b",
+        r"\b(?:thrust|slid|push|shov|ramm|buri)\w* (?:his|my|your) (?:\w+ )?(?:cock|dick|penis"
+        r"|shaft) (?:deep(?:er)? )?(?:in|into|inside|between)\b"
+        r"|\b(?:i )?(?:want|need|going|love) to fuck (?:you|her|him) (?:all|so|like|right|hard|till|until|tonight)\b",
+        r"\b(?:had|having) (?:\w+ ){0,2}(?:anal|oral|rough|group) sex (?:and|until|while|with) \w+"
+        r"|\btell you how wet i am\b"
+        r"|\b(?:rode|rides|riding) (?:him|her|me|his cock)(?: naked| hard)? (?:until|till) (?:he|she|i) (?:came"
+        r"|comes)\b",
+        r"\b(?:ich (?:will|werde) dich|lass mich dich|fick mich)(?: \w+){0,4} (?:ficken|lecken|durchficken)\b"
+        r"|\b(?:suça|sucer|suce|lécha) (?:la |sa |ma )(?:bite|queue|chatte)\b|\bquiero follar(?:te|la|lo)\b"
+        r"|\bfóllame\b",
     ),
     "dangerous": (
         rf"\b(?:how (?:to|do (?:i|you|we|they)|can (?:i|you|we)|would (?:i|you|one))|steps? (?:to|for|on)"
@@ -257,6 +332,23 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
         r"\b(?:bombe|sprengsatz|rohrbombe|sprengstoff) (?:zu )?(?:bauen|basteln|bauen kann)\b"
         r"|\bfabriquer une bombe\b|\b(?:fabricar|construir) una bomba\b|\bwie (?:baut man|baue ich|man) "
         r"(?:eine )?(?:bombe|rohrbombe)\b",
+        rf"\b(?:here is how (?:to|you)|this is how (?:to|you)|follow these steps to|a guide (?:to|on)"
+        rf"|how to) (?:{_MAKE}|get) (?:an? |the |your own )?"
+        rf"(?:\w+ )?(?:{_WEAPON}|{_DRUG}|crack|bomb|silencer|untraceable gun|grenade)\b(?! (?:calorimeter|cyclone"
+        rf"|disposal|squad|threat|shelter))"
+        rf"(?=[^?\n]{{0,30}}(?:[:,.]|at home|in your))",
+        rf"\b(?:this is how (?:to|you)|follow these steps to|how to) {_CRIME}\b(?! (?:works?|protection|prevention"
+        rf"|is illegal))",
+        rf"\bto (?:{_MAKE}) an? (?:\w+ )?(?:{_WEAPON}|silencer|bomb|untraceable gun|grenade),? (?:fill|take|get"
+        rf"|drill|pack|use|buy|attach|first)\b",
+        rf"\byou can (?:{_MAKE}) (?:{_DRUG}|crack) (?:in|at) (?:your|home)\b|\bhow to cook (?:{_DRUG}|crack)\b",
+        r"\bto poison (?:someone|somebody|a person|people|him|her|them)[^.!?\n]{0,40}, (?:put|pour|mix|use|add"
+        r"|slip)\b",
+        r"\bmix (?:the |these |those )?(?:\w+ )?(?:chemicals|cleaners|powders|substances) (?:to|and you) (?:get|make"
+        r"|have) (?:an? )?(?:poison|toxic|deadly|lethal)"
+        r"|\bpack it into the (?:\w+ )?(?:bomb|silencer|grenade|shell)\b",
+        r"\bso (?:baust|bastelst) du eine (?:\w+)?bombe\b|\bcomment fabriquer (?:une |un )(?:bombe|explosif)\b"
+        r"|\bse (?:fabrica|hace|construye) una bomba\b",
     ),
 }
 PATTERNS: Final = {kind: tuple(re.compile(text) for text in texts) for kind, texts in _TEXTS.items()}
@@ -274,6 +366,7 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "hurensohn", "schlampe", "missgeburt", "abschaum", "fresse", "dein maul", "fick dich", "connard", "connasse",
         "salope", "abruti", "ordure", "débile", "ta gueule", "foutre", "imbécil", "basura", "estúpid", "gilipollas",
         "puta", "mierda", "escoria", "useless",
+        "clown", "get lost", "trottel", "versager", "ugly as",
     ),
     "hate": (
         "vermin", "cockroach", " rats", "parasite", "subhuman", "sub-human", "animals", "savages", " apes", "monkeys",
@@ -294,6 +387,9 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "raghead", "coons", "chink", "gooks", "superior", "master race", "hitler", "ungeziefer", "abschaum",
         "parasiten",
         "dreck", "vergast", "erschossen", " raus", "the enemy of",
+        "better without", "better off without", "t trust", "not trust", "never trust", "racaille", "ordures",
+        "plaga", "basura",
+        "ratas", "parásitos", "animaux",
     ),
     "violence": (
         "kill", "murder", "stab", "shoot", "strangle", "slaughter", "butcher", "behead", "beat", "hurt", "rape",
@@ -304,6 +400,7 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "end up dead", "ditch", "coffin", "where you live", "where you sleep", "your back", "one eye open",
         "umbringen", "töten",
         "abstechen", "erschieß", "dich um", "euch um", "stech", "te tuer", "te massacrer", "égorger", "matar", "cut ",
+        "be hanged", "be killed",
     ),
     "self_harm": (
         "yourself", "your life", "your own life", "wrist", "jump off", "pills", "overdose", "kys", "without you",
@@ -313,6 +410,7 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "self-harm", "purging", "anorexia", "pro-ana", "pro ana", "self harm", "cutting is", "dich um",
         "dich doch um", "einfach um", "tue-toi",
         "tue toi", "te tuer", "te pendre", "mátate", "suicídate", "starv", "end one",
+        "te suicider", "suicidarte", "matarte", "dich umbringen", "dich erhängen", "dich töten",
     ),
     "sexual": (
         "cock", "dick", "pussy", "pussies", "cunt", "clit", "tits", "boobs", "balls deep", "nipple", "asshole", "penis",
@@ -321,6 +419,7 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "nude", "naked", "erotica", "sexy", "horny", "seduc", "orgasm", "panties", "thong", "her clothes",
         "his clothes",
         "my clothes", "your clothes", "underwear", " bra", "sex ",
+        "ficken", "la bite", "sa bite", "sa queue", "chatte", "follar", "fóllame", "wet i am", " rode ",
     ),
     "dangerous": (
         "bomb", "molotov", "explosive", "grenade", "ied", "sarin", "nerve gas", "nerve agent", "mustard gas",
@@ -334,6 +433,7 @@ STEMS: Final[dict[str, tuple[str, ...]]] = {
         "phishing", "launder", "counterfeit", "forge ", "credit card", "shoplift", "breathalyzer", "background check",
         "airport security", "illegal", "untraceable", "fraud", "genocide", "fake ", "sprengsatz", "sprengstoff",
         "bombe",
+        "here is how", "this is how", "follow these steps to", "cook crack", "make crack",
     ),
 }  # fmt: skip
 """A category's patterns are tried only where the text, in lower case, holds one of its stems."""
@@ -349,14 +449,18 @@ HATED: Final = (
     "people from", "people of", "people in", "everyone ", "everybody ", "anyone ", "people like", "folks", "that race",
     "that religion", "that people", "that tribe", " kind ", "nigg", "kike", "spic", "faggot", "wetback", "tranny",
     "heads",
-    "coons", "chink", "gooks", " race", "hitler", "go back to", "ausländer", "flüchtling", "zigeuner",
+    "coons", "chink", "gooks", " race", "hitler", "go back to", "ausländer", "flüchtling", "zigeuner", "gay people",
+    "lesbian people", "brown people",
+    "immigrés", "étrangers", "juifs", "musulman", "arabes", "noirs", "inmigrantes", "extranjeros", "judíos",
+    "gitanos", "moros",
 )  # fmt: skip
 """Hate names a group as well: one of these has to stand in the text too."""
 
 QUOTED: Final = re.compile(
     r"(?:\b(?:said|says|saying|shout\w*|yell\w*|wrote|writes?|called|calling|scream\w*|insult\w*|phrases?"
     r"|words?|sentences?"
-    r"|expressions?|statements?|comments?|slogans?|such as|like|example|e\.g\.|titled|entitled|song|film|novel|quot\w+"
+    r"|expressions?|statements?|comments?|slogans?|such as|like|example|e\.g\.|titled|entitled|song|film|novel"
+    r"|quot\w+"
     r"|classif\w+|translat\w+|detect\w*|label\w*|toxic|offensive|hateful|abusive|rephrase|paraphrase|meaning of)\b"
     r"[^.!?\n]{0,60}?[\"“”'‘«:]\s*[^\"“”«»\n]{0,60}$)"
     r"|(?:\b(?:do not|don['’]t|never|not to|refuse to|cannot|can['’]t|won['’]t|against|prevent\w*|stop"
