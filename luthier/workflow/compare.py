@@ -33,7 +33,7 @@ def compare(names: Sequence[str], root: Path = Path("runs")) -> Generator[Event,
         shown = [str(run.folder) for run in runs]
     methods = [_method(name, run, report) for name, run, (report, _) in zip(shown, runs, found, strict=True)]
     first = found[0][0]
-    comparison = yield from compare_rows(methods, [kept for _, kept in found], first.base, first.data)
+    comparison = yield from compare_rows(methods, [[kept] for _, kept in found], first.base, first.data)
     from luthier.report.comparison import render
 
     path, page = runs[0].write_comparison({"version": 1} | asdict(comparison), render(comparison))
