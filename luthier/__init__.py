@@ -126,12 +126,45 @@ def generate(
     return result_of(generate(run, data=data, out=out, max_tokens=max_tokens, root=root), listen)
 
 
-def compare(runs: Sequence[str], *, root: Path = _RUNS, listen: Listen | None = None) -> Comparison:
-    """Finished runs on the rows that all were evaluated on, every pair tested: `luthier.compare(["one", "other"])`."""
-    from luthier.flow import result_of
-    from luthier.workflow.compare import compare
+def compare(
+    what: str | Sequence[str] = (),
+    *,
+    methods: Sequence[str] = (),
+    variants: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    minutes: float | None = None,
+    tokens: int | None = None,
+    rates: Sequence[float] = (),
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    root: Path = _RUNS,
+    listen: Listen | None = None,
+) -> Comparison:
+    """Methods on the same rows: `luthier.compare("rows.jsonl", methods=["lora", "full"], minutes=5)`, each trained with
+    every seed in the same budget of minutes of steps, or of trained tokens, at a learning rate of its own (its usual
+    one times the best of `rates`). Or finished runs as they are: `luthier.compare(["one", "other"])`. Every pair is
+    tested row by row.
 
-    return result_of(compare(runs, root), listen)
+    Raises `luthier.errors.Stopped` after Ctrl-C or SIGTERM, with everything kept; called again, it goes on.
+    """
+    from luthier.flow import result_of
+    from luthier.workflow.comparison import comparison
+
+    work = comparison(
+        _listed(what),
+        methods=methods,
+        variants=variants,
+        seeds=seeds,
+        minutes=minutes,
+        tokens=tokens,
+        rates=rates,
+        data=data,
+        overrides=overrides,
+        name=name,
+        root=root,
+    )
+    return result_of(work, listen)
 
 
 def check(

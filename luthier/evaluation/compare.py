@@ -1,4 +1,7 @@
-"""Finished runs against each other on the same rows: every pair tested by every metric, and the best where it shows."""
+"""Finished runs against each other on the same rows: every pair tested by every metric, and the best where it shows.
+
+A line of a comparison is one run, or a method with a run a seed, whose numbers are pooled.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any, Final
 
 from luthier.evaluation import metrics
 from luthier.evaluation.evaluate import Scored, difference
+from luthier.evaluation.front import COSTS, front
 from luthier.evaluation.kept import Kept
+from luthier.evaluation.seeds import over_seeds
 from luthier.flow import Measure, Progress, TargetResult
 from luthier.statistics import holm
 
@@ -20,11 +25,21 @@ LEVEL: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """A learning rate that was tried, and the validation loss at the end of it; None where that was no number."""
+
+    learning_rate: float
+    validation_loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
-    """A finished run in a comparison: what it took, and its metrics on the rows that all runs share.
+    """A line of a comparison, named `run`: what it took, and its metrics on the rows that all lines share.
 
     `trainable_share` is None where the model before tuning is not there to be counted; `seconds` are those of steps and
-    evaluations while training.
+    evaluations while training, `peak_memory_bytes` is the process's. Over several seeds the seconds are the mean, the
+    memory the most, and each metric is pooled; `runs` are their folders. `search` holds the learning rates tried and
+    `search_seconds` what that took; `best_for` says in words what the line is good for beside the others.
     """
 
     run: str
@@ -34,6 +49,13 @@ class Method:
     seconds: float
     metrics: Mapping[str, Measure]
     targets: tuple[TargetResult, ...] = ()
+    runs: tuple[str, ...] = ()
+    learning_rate: float | None = None
+    steps: int | None = None
+    trained_tokens: int | None = None
+    search: tuple[Tried, ...] = ()
+    search_seconds: float = 0.0
+    best_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +73,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs on the same rows. `best` is a run's name, None where no run is better than all others beyond noise; `why`
-    says it in words, and `not_told_apart` names the runs that the leading one is not told apart from.
+    """Lines on the same rows. `best` is a line's name or None; `why` says in words how that was found (`best_of` for
+    finished runs, `choice` for methods), and `not_told_apart` names the lines that the leading one is not told apart
+    from. `decided_by` is the metric that the lines are ranked by: see `deciding_metric`. `front` names, for each cost,
+    the lines beside which no other is at once as good and as cheap.
 
-    `decided_by` is the metric that the runs are ranked by: see `deciding_metric`.
+    Of methods it also says on what they were compared: the model, how many rows were trained on, the `budget` in words,
+    the seeds, and what was `left_out` with the reason.
     """
 
     rows: int
@@ -67,6 +92,12 @@ class Comparison:
     why: str
     not_told_apart: tuple[str, ...] = ()
     correction: str = field(default="Holm's, over all pairs of runs, metric by metric")
+    front: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    model: str = ""
+    train_rows: int | None = None
+    budget: str = ""
+    seeds: tuple[int, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def apart(one: Kept, other: Kept) -> str:
@@ -79,23 +110,57 @@ def apart(one: Kept, other: Kept) -> str:
 
 
 def compare(
-    methods: Sequence[Method], kept: Sequence[Kept], base: Mapping[str, Measure], data: str, seed: int = 0
+    methods: Sequence[Method],
+    kept: Sequence[Sequence[Kept]],
+    base: Mapping[str, Measure],
+    data: str,
+    seed: int = 0,
 ) -> Generator[Progress, None, Comparison]:
-    """The comparison of runs that were evaluated on the same rows, `kept` being what each did with them."""
-    scored = [_in_order_of(kept[0], one) for one in kept]
-    questions = kept[0].questions
+    """The comparison of runs that were evaluated on the same rows: `kept` is what each line did with them, in one run
+    or in one a seed, in the same order of seeds. Lines of one run are tested by the metric's own paired test; over
+    several seeds the differences of each seed are pooled (`statistics.pooled`)."""
+    scored = [[_in_order_of(first, one) for first, one in zip(kept[0], runs, strict=True)] for runs in kept]
+    questions = [first.questions for first in kept[0]]
     names = _measured_by_all(methods)
     total = len(names) * len(methods) * (len(methods) - 1) // 2
     pairs: list[Pair] = []
     for name in names:
         found = []
         for one, other in combinations(range(len(methods)), 2):
-            found.append((one, other, difference(name, questions, *_both(scored[one], scored[other]), seed)))
+            by_seed = [
+                difference(name, asked, *_both(mine, others), seed)
+                for asked, mine, others in zip(questions, scored[one], scored[other], strict=True)
+            ]
+            found.append((one, other, over_seeds(by_seed)))
             yield Progress("comparing", len(pairs) + len(found), total)
         pairs += _corrected(name, [method.run for method in methods], found)
     decided_by = deciding_metric(methods, names)
-    best, why, near = _best(methods, pairs, decided_by)
-    return Comparison(len(questions), data, tuple(methods), base, tuple(pairs), decided_by, best, why, near)
+    best, why, near = best_of(methods, pairs, decided_by)
+    fronts = {cost: front(methods, decided_by, cost) for cost in COSTS} if decided_by else {}
+    rows = len(questions[0])
+    return Comparison(rows, data, tuple(methods), base, tuple(pairs), decided_by, best, why, near, front=fronts)
+
+
+def leader(methods: Sequence[Method], name: str) -> Method:
+    """The line with the best value of a metric that all of them have."""
+    return max(methods, key=lambda method: goodness(method, name))
+
+
+def goodness(method: Method, name: str) -> float:
+    """A metric's value, turned round where less of it is better."""
+    measured = method.metrics[name].value
+    assert measured is not None
+    return measured if metrics.load(name).direction == "higher" else -measured
+
+
+def not_told_apart(line: str, pairs: Sequence[Pair], name: str) -> list[str]:
+    """The other lines whose difference from this one by a metric is not more than noise."""
+    return [
+        pair.other if pair.one == line else pair.one
+        for pair in pairs
+        if pair.metric == name and line in (pair.one, pair.other)
+        if pair.corrected is None or pair.corrected >= LEVEL
+    ]
 
 
 def deciding_metric(methods: Sequence[Method], names: Sequence[str]) -> str:
@@ -163,35 +228,25 @@ def _corrected(name: str, runs: Sequence[str], found: Sequence[tuple[int, int, M
     ]
 
 
-def _best(methods: Sequence[Method], pairs: Sequence[Pair], name: str) -> tuple[str | None, str, tuple[str, ...]]:
+def best_of(methods: Sequence[Method], pairs: Sequence[Pair], name: str) -> tuple[str | None, str, tuple[str, ...]]:
+    """The run that is better than every other beyond noise, or None; why; and which ones the leading one is not told
+    apart from."""
     if not name:
         return None, "no metric was measured for all runs", ()
-
-    def value(method: Method) -> float:
-        measured = method.metrics[name].value
-        assert measured is not None
-        return measured if metrics.load(name).direction == "higher" else -measured
-
-    leader = max(methods, key=value)
-    words, near = name.replace("_", " "), []
-    for method in methods:
-        if method is leader:
-            continue
-        pair = next(one for one in pairs if one.metric == name and {one.one, one.other} == {leader.run, method.run})
-        if pair.corrected is None or pair.corrected >= LEVEL:
-            near.append(method.run)
-    missed = [f"{one.metric.replace('_', ' ')} {one.target}" for one in leader.targets if one.verdict == "missed"]
-    said = f"; {leader.run} misses its target {' and '.join(missed)}" if missed else ""
+    first = leader(methods, name)
+    words, near = name.replace("_", " "), not_told_apart(first.run, pairs, name)
+    missed = [f"{one.metric.replace('_', ' ')} {one.target}" for one in first.targets if one.verdict == "missed"]
+    said = f"; {first.run} misses its target {' and '.join(missed)}" if missed else ""
     if near:
         others = ", ".join(near)
-        equal = all(value(method) == value(leader) for method in methods if method.run in near)
+        equal = all(goodness(method, name) == goodness(first, name) for method in methods if method.run in near)
         leads = (
-            f"{leader.run} and {others} are equal by {words}"
+            f"{first.run} and {others} are equal by {words}"
             if equal
-            else (f"{leader.run} leads by {words}, but is not told apart from {others}")
+            else (f"{first.run} leads by {words}, but is not told apart from {others}")
         )
         return None, f"no difference beyond noise: {leads}{_by_loss(pairs, name)}{said}", tuple(near)
-    return leader.run, f"{leader.run} is better by {words} than every other, beyond noise{said}", ()
+    return first.run, f"{first.run} is better by {words} than every other, beyond noise{said}", ()
 
 
 def _by_loss(pairs: Sequence[Pair], decided_by: str) -> str:

@@ -10,12 +10,14 @@ from luthier.evaluation import metrics
 from luthier.evaluation.compare import LEVEL, Comparison, Method
 from luthier.flow import Measure
 from luthier.report import bars, numbers
+from luthier.report.against_cost import scatters
 from luthier.report.page import _HERE as HERE
 from luthier.report.page import _digest as digest
 from luthier.report.page import _environment as environment
 from luthier.report.page import is_share
 
 MOST_METRICS = 4
+FORGETTING = "forgetting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,36 @@ class Line:
 
 def title(found: Comparison) -> str:
     """`3 runs on the same 500 rows of test.jsonl; in brackets the 95% intervals`."""
-    runs, rows = numbers.count(len(found.methods), "run"), numbers.count(found.rows, "row")
-    return f"{runs} on the same {rows} of {found.data}; in brackets the 95% intervals"
+    lines, rows = numbers.count(len(found.methods), kind(found)), numbers.count(found.rows, "row")
+    seeds = f", {numbers.count(len(found.seeds), 'seed')} each" if len(found.seeds) > 1 else ""
+    return f"{lines} on the same {rows} of {found.data}{seeds}; in brackets the 95% intervals"
+
+
+def kind(found: Comparison) -> str:
+    """What a line is: a finished `run`, or a `method` that was trained for the comparison."""
+    return "method" if found.seeds else "run"
+
+
+def circumstances(found: Comparison) -> list[str]:
+    """On what methods were compared, each a sentence; nothing for finished runs."""
+    if not found.seeds:
+        return []
+    seeds = ", ".join(str(seed) for seed in found.seeds)
+    rows = "" if found.train_rows is None else f" on {numbers.count(found.train_rows, 'training row')}"
+    said = [f"model: {found.model}{rows}; budget: {found.budget}; seeds: {seeds}"]
+    said += [f"{label} is left out: {why}" for label, why in found.left_out.items()]
+    return said
+
+
+def searched(method: Method) -> str:
+    """The learning rates tried: `2e-4 of 6e-5 (loss 0.71), 2e-4 (0.64), 6e-4 (0.66)`."""
+    rate = numbers.rate(method.learning_rate)
+    if not method.search:
+        return rate
+    tried = ", ".join(
+        f"{numbers.rate(one.learning_rate)} ({numbers.number(one.validation_loss)})" for one in method.search
+    )
+    return f"{rate}, the best by validation loss of {tried}"
 
 
 def shown_metrics(found: Comparison) -> list[str]:
@@ -52,7 +82,9 @@ def shown_metrics(found: Comparison) -> list[str]:
     wanted = [found.decided_by]
     wanted += [metrics.OTHER_NAMES.get(t.metric, t.metric) for method in found.methods for t in method.targets]
     wanted += ["loss", "perplexity"]
-    return [name for name in dict.fromkeys(wanted) if name in measured][:MOST_METRICS]
+    shown = [name for name in dict.fromkeys(wanted) if name in measured][:MOST_METRICS]
+    forgot = FORGETTING if all(FORGETTING in method.metrics for method in found.methods) else ""
+    return [*shown, *([forgot] if forgot and forgot not in shown else [])]
 
 
 def said(name: str, measure: Measure, between: str, signed: bool = False) -> str:
@@ -69,7 +101,8 @@ def said(name: str, measure: Measure, between: str, signed: bool = False) -> str
 def render(found: Comparison) -> str:
     """The whole page. The same comparison gives the same bytes."""
     style = (HERE / "report.css").read_text(encoding="utf-8") + (HERE / "comparison.css").read_text(encoding="utf-8")
-    names = list(dict.fromkeys([*shown_metrics(found), *(pair.metric for pair in found.pairs)]))
+    tested = [pair.metric for pair in found.pairs]
+    names = list(dict.fromkeys([*(name for name in shown_metrics(found) if name in tested), *tested]))
     page = (
         environment()
         .get_template("comparison.html.j2")
@@ -80,6 +113,10 @@ def render(found: Comparison) -> str:
             policy="default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
             f"style-src '{digest(style)}'",
             shown=shown_metrics(found),
+            kind=kind(found),
+            circumstances=circumstances(found),
+            scatters=scatters(found),
+            searched=searched,
             is_share=is_share,
             cells={name: [_cell(found, method, name) for method in found.methods] for name in names},
             lines={name: _lines(found, name) for name in names},

@@ -23,36 +23,27 @@ from luthier.workflow.loaded_model import find
 def compare(names: Sequence[str], root: Path = Path("runs")) -> Generator[Event, None, Comparison]:
     """Compares runs that were evaluated on the same rows; keeps comparison.json and comparison.html in the reports of
     the first one. Raises `UserError` where a run was not evaluated, or two were on other rows."""
-    runs = [_run(name, root) for name in names]
+    runs = [Run.find(name, root) for name in names]
     if len({run.folder.resolve() for run in runs}) < 2:
         raise mistake("a comparison needs two runs or more", "RUN", "luthier compare runs/one runs/other")
-    found = [_evaluated(run) for run in runs]
+    found = [evaluated_run(run) for run in runs]
     _check_same_rows(runs, [kept for _, kept in found])
     shown = [run.name for run in runs]
     if len(set(shown)) < len(shown):
         shown = [str(run.folder) for run in runs]
-    methods = [_method(name, run, report) for name, run, (report, _) in zip(shown, runs, found, strict=True)]
+    methods = [method_of_run(name, run, report) for name, run, (report, _) in zip(shown, runs, found, strict=True)]
     first = found[0][0]
-    comparison = yield from compare_rows(methods, [kept for _, kept in found], first.base, first.data)
+    comparison = yield from compare_rows(methods, [[kept] for _, kept in found], first.base, first.data)
+    from luthier.report.best_for import with_best_for
     from luthier.report.comparison import render
 
+    comparison = with_best_for(comparison)
     path, page = runs[0].write_comparison({"version": 1} | asdict(comparison), render(comparison))
     yield Note("file", f"the comparison is in {path}, its page is {page}")
     return comparison
 
 
-def _run(name: str, root: Path) -> Run:
-    try:
-        return Run.find(name, root)
-    except UserError as error:
-        if Path(name).is_file():
-            message = "a file: comparing methods on the same rows is not there yet"
-            remedy = "train a run a method (luthier train FILE --set tuning_method=lora), then compare the runs"
-            raise mistake(message, name, remedy) from None
-        raise error
-
-
-def _evaluated(run: Run) -> tuple[Report, Kept]:
+def evaluated_run(run: Run) -> tuple[Report, Kept]:
     """The run's report, and what it did with each row. Raises `UserError` where it is not there."""
     report = run.read_report()
     try:
@@ -78,19 +69,24 @@ def _check_same_rows(runs: Sequence[Run], kept: Sequence[Kept]) -> None:
         raise UserError(mistakes)
 
 
-def _method(name: str, run: Run, report: Report) -> Method:
+def method_of_run(name: str, run: Run, report: Report) -> Method:
     """What a run took and reached."""
     settings = run_file.read([str(run.settings_path)]).settings
-    steps = {entry.step: entry for entry in run.steps()}.values()
-    seconds = sum(step.seconds for step in steps) + sum(entry.seconds for entry in run.evaluations())
+    rate = settings.training_config.hyperparameters.learning_rate
+    steps = {entry.step: entry for entry in run.steps()}
+    seconds = sum(step.seconds for step in steps.values()) + sum(entry.seconds for entry in run.evaluations())
     return Method(
         name,
         settings.tuning_method,
         _trainable_share(run, settings.model, settings.tuning_method),
-        max((step.memory_bytes for step in steps), default=None),
+        max((step.memory_bytes for step in steps.values()), default=None),
         seconds,
         report.metrics,
         report.targets,
+        (str(run.folder),),
+        None if rate == "auto" else rate,
+        max(steps, default=None),
+        sum(step.trained_tokens for step in steps.values() if not step.skipped),
     )
 
 

@@ -34,7 +34,7 @@ def method(name: str, run: Kept) -> Method:
 
 def compared(**runs: Kept) -> Comparison:
     methods = [method(name, run) for name, run in runs.items()]
-    return result_of(compare(methods, list(runs.values()), {}, "t.jsonl"))
+    return result_of(compare(methods, [[run] for run in runs.values()], {}, "t.jsonl"))
 
 
 def test_the_pairs_have_mcnemars_probability_and_holms_correction() -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from luthier.app.cli.text import one_line
 from luthier.report import numbers
-from luthier.report.comparison import said, shown_metrics, title
+from luthier.report.comparison import circumstances, kind, said, shown_metrics, title
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 def print_comparison(found: Comparison, console: Console) -> None:
     """The table, a line for each pair by the metric that decides, and the conclusion."""
     table = Table(box=box.SIMPLE_HEAD, title=one_line(title(found)), title_justify="left")
-    for heading in ("run", "method", "trained", "peak memory", "time"):
-        table.add_column(heading, overflow="fold" if heading == "run" else "ellipsis")
+    of_runs = kind(found) == "run"
+    longest = max(len(method.run) for method in found.methods)
+    table.add_column(kind(found), overflow="fold", min_width=min(longest, 16))
+    for heading in (*(("method",) if of_runs else ()), "trained", "peak memory", "time"):
+        table.add_column(heading)
     names = shown_metrics(found)
     for name in names:
         table.add_column(name.replace("_", " "))
@@ -30,13 +33,18 @@ def print_comparison(found: Comparison, console: Console) -> None:
         share = method.trainable_share
         table.add_row(
             Text(one_line(method.run), "bold" if method.run == found.best else ""),
-            method.tuning_method,
+            *((method.tuning_method,) if of_runs else ()),
             numbers.DASH if share is None else f"{share:.3%}",
             numbers.size(method.peak_memory_bytes),
             numbers.duration(method.seconds),
             *(Text(said(name, method.metrics[name], "\n")) for name in names),
         )
     console.print(table)
+    for method in found.methods:
+        if method.best_for:
+            console.print(Text(f"{one_line(method.run)}: {method.best_for}"))
+    for text in circumstances(found):
+        console.print(Text(one_line(text), "dim"))
     for pair in found.pairs:
         if pair.metric == found.decided_by:
             chance = "no test" if pair.corrected is None else f"p = {pair.corrected:.2g}"
