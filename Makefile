@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-near-duplicates bench-check lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -78,6 +78,9 @@ bench-score: setup-bench ## scoring of labels beside lm-eval (about 30 minutes; 
 
 bench-generate: setup-bench ## answers on the CPU beside transformers' own generation (1 to 2 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.generate $(ARGS)
+
+bench-trec6: setup ## the README's run on TREC-6, trained and evaluated (about 15 minutes; goes on where it was stopped)
+	$(RUN) -m benchmarks.trec6.tour $(ARGS)
 
 bench-near-duplicates: setup-bench ## near-duplicates beside datasketch (2 minutes)
 	$(RUN) -m benchmarks.near_duplicates $(ARGS)

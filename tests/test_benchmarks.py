@@ -11,8 +11,10 @@ import pytest
 
 from benchmarks import varied_rows
 from benchmarks.prepare import write_rows
+from benchmarks.trec6 import tour
 from luthier.data.check import load_rows
 from luthier.models import Source
+from tests.workflow.conftest import write_rows as write_colours
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -71,3 +73,27 @@ def test_the_benchmark_of_the_check_reads_every_row_and_says_what_it_found(real_
     assert found["peak_memory_bytes"] > 10e6
     assert found["seconds"] > 0 < found["processor_seconds"]
     assert found["found"]["near_duplicates"] > 0
+
+
+def test_the_tour_trains_evaluates_and_tells_every_verdict(tiny_model: Source, tmp_path: Path) -> None:
+    write_colours(tmp_path / "train.jsonl", 40)
+    write_colours(tmp_path / "test.jsonl", 12)
+    (tmp_path / "run.yaml").write_text(
+        f"model: {tiny_model.folder}\ndata: {{train: train.jsonl, test: test.jsonl}}\n"
+        'targets: {accuracy: "> 86%", forgetting: "< 0.1"}\n',
+        encoding="utf-8",
+    )
+    trained = tour.measured_here(tour.Task("train", str(tmp_path), "trec", steps=3))
+    again = tour.measured_here(tour.Task("train", str(tmp_path), "trec", steps=3))  # as after a kill: it goes on
+    assert (trained["steps"], again["steps"], again["train_loss"]) == (3, 3, trained["train_loss"])
+    report = tour.measured_here(tour.Task("evaluate", str(tmp_path), "trec", questions=8))
+    assert json.loads(json.dumps(report))["rows"] == 8
+    lines = list(tour.table(trained, report))
+    assert lines[0] == "| 8 held-back questions | untouched model | tuned | target | verdict |"
+    for target in report["targets"]:
+        name = target["metric"].replace("_", " ")
+        assert any(line.startswith(f"| {name} |") and target["verdict"].replace("_", " ") in line for line in lines)
+    tables = [line.count("|") for line in lines if line.startswith("|")]
+    assert tables[:4] == [6] * 4
+    assert any(line.startswith("| typos |") and line.count("|") == 5 for line in lines)
+    assert any("gaps, nats a token" in line for line in lines)

@@ -17,8 +17,14 @@ HELD_BACK = 500
 
 
 def main() -> None:
-    """Reads the corpus (`COARSE:fine question`, latin-1), writes both sides and the run file."""
-    source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    """Both from the command line, and how many rows each side has."""
+    for path, count in prepare(Path(sys.argv[1]), Path(sys.argv[2])).items():
+        print(f"{path}: {count:,} rows")
+
+
+def prepare(source: Path, folder: Path) -> dict[Path, int]:
+    """Reads the corpus (`COARSE:fine question`, latin-1), writes both sides and the run file; each side's rows."""
+    counts: dict[Path, int] = {}
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for line in source.read_text(encoding="latin-1").splitlines():
@@ -37,8 +43,9 @@ def main() -> None:
                     {"role": "assistant", "content": label},
                 ]
                 file.write(json.dumps({"messages": messages, "category": label}) + "\n")
-        print(f"{folder / name}: {len(side):,} rows")
+        counts[folder / name] = len(side)
     shutil.copyfile(Path(__file__).with_name("run.yaml"), folder / "run.yaml")
+    return counts
 
 
 if __name__ == "__main__":

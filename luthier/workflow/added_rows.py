@@ -184,9 +184,9 @@ def replayed(
     for number, line in enumerate(lines, 1):
         messages = (Message("user", line["prompt"]), Message("assistant", line["answer"]))
         rendered = render(Conversation("chat", messages, Place(REPLAY, number)), chat, tokenizer)
-        rows = tokenize(rendered, tokenizer) if isinstance(rendered, Rendered) else rendered
-        if isinstance(rows, tuple):
-            made.append(rows[0] if line["stopped"] else _without_end(rows[0]))
+        found = tokenize(rendered, tokenizer) if isinstance(rendered, Rendered) else rendered
+        if isinstance(found, tuple):
+            made.append(found[0] if line["stopped"] else _without_end(found[0]))
     if not made:
         remedy = "leave `data.replay` out"
         raise mistake("base gives no answer that can be trained on", "data.replay", remedy)
