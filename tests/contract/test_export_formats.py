@@ -108,6 +108,8 @@ def test_its_readme_loads_it_and_it_answers(
     monkeypatch.chdir(tmp_path / "moved")
     code = Path("README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
     names: dict[str, Any] = {}
+    # On CPUs with bfloat16 instructions it packs weights anew, which fails for layers as narrow as these.
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: False)
     with quiet():
         exec(code, names)
     asked = "what colour has the sky, for the 3. time"

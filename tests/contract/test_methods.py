@@ -187,7 +187,8 @@ def test_step_0_is_the_base_where_the_method_says_so(case: Case) -> None:
 
 @over(["lora", "lora, DoRA", "lora, PiSSA and rsLoRA", "qlora, DoRA"])
 def test_step_0_is_the_base_in_bfloat16_too(case: Case) -> None:
-    base = in_peft(case.base(torch.bfloat16))
+    # By the same engine: transformers computes attention in bfloat16, which is further from float32 than the engine is.
+    base = ours(Engine(Tuned(case.base(torch.bfloat16), None, {})))
     assert gap(ours(case.engine(case.attached(dtype=torch.bfloat16))), base) < 1e-2
 
 

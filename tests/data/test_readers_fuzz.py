@@ -41,7 +41,8 @@ def json_document(rows: list[Row]) -> bytes:
 def table(rows: list[Row], separator: str = ",") -> bytes:
     written = io.StringIO(newline="")
     writer = csv.writer(written, delimiter=separator, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerows([list(rows[0]), *(list(row.values()) for row in rows)])
+    names = list(rows[0])
+    writer.writerows([names, *([row[name] for name in names] for row in rows)])
     return written.getvalue().encode()
 
 

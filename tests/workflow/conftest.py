@@ -54,7 +54,7 @@ def run_file(tmp_path_factory: pytest.TempPathFactory, tiny_model: Source) -> Pa
         f"model: {tiny_model.folder}\n"
         "data: {train: rows.jsonl, test: test.jsonl}\n"
         "training_config:\n"
-        "  hyperparameters: {learning_rate: 0.02, batch_size: 4, epochs: 3}\n"
+        "  hyperparameters: {learning_rate: 0.02, batch_size: 4, epochs: 3, precision: float32}\n"
         "  lora_config: {r: 4, alpha: 8, target_modules: all-linear}\n",
         encoding="utf-8",
     )

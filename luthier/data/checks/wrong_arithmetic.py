@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ def look(row: Row) -> Iterator[Hit]:
             continue
         if _OTHER.search(row.question) or _OTHER.search(answer):
             return
-        right = f"{float(value):.6g}"
+        right = _said(value)
         number = len(row.conversation.messages) - 1
         yield Hit(f"`{found.group()}` should be {right}", span=(number, *found.span()))
         return
@@ -86,10 +87,18 @@ def _comes_out(value: Fraction, shown: str) -> bool:
     digits = shown.lstrip("-")
     decimals = len(digits.partition(".")[2])
     result = sign * _number(digits)
-    if result and abs(value / result) in (100, Fraction(1, 100)):
+    if result and abs(value / result) in (Fraction(100), Fraction(1, 100)):
         return True  # cents and dollars, shares and percent
     off = abs(value - result) * 10**decimals
     return off <= Fraction(1, 2) or (value.denominator != 1 and off < 1)
+
+
+def _said(value: Fraction) -> str:
+    """Six digits of a number: one of more than 308 digits is none that a float can hold."""
+    try:
+        return f"{float(value):.6g}"
+    except OverflowError:
+        return f"{Decimal(value.numerator) / Decimal(value.denominator):.6g}"
 
 
 def faulty() -> list[dict[str, Any]]:
