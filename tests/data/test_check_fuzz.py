@@ -23,7 +23,9 @@ from luthier.errors import UserError
 from luthier.flow import Event, result_of
 from tests.data.test_readers_fuzz import ENDINGS, WRITERS, damaged
 
-SOME = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# A busy machine is no fault of the checks.
+ANYWHERE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+SOME = settings(max_examples=6, deadline=None, suppress_health_check=ANYWHERE)
 MANY = settings(SOME, max_examples=200)
 
 PIECES = (
@@ -128,6 +130,13 @@ def accounted(path: Path, content: bytes) -> None:
     left_out = done.quarantine.read_bytes().count(b"\n") if done.quarantine else 0
     assert out.read_bytes().count(b"\n") == done.rows
     assert done.rows + left_out == gathered.counts.total() == done.account.total.read
+
+
+@pytest.mark.parametrize("digits", [24, 25, 400, 5000])
+def test_a_sum_of_long_numbers_costs_no_report(tmp_path: Path, digits: int) -> None:
+    number = "9" * digits
+    row = {"instruction": "Add.", "response": f"{' * '.join([number] * 12)} = 2 and {number} + 1 = 2, 1 + 1 = {number}"}
+    accounted(tmp_path / "a.jsonl", json.dumps(row).encode() + b"\n")
 
 
 @pytest.mark.parametrize("ending", WRITERS)

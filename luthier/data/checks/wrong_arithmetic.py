@@ -11,6 +11,8 @@ from typing import Any, Final
 from luthier.data.checks import Hit, Row, Threshold
 
 MOST: Final = 12
+LONGEST: Final = 24
+"""Digits of a number that is calculated with: nobody checks longer ones, and a product of so many such is a float."""
 
 criterion = "high_quality_outputs"
 what = "Sums of plain numbers in answers whose result is not right."
@@ -30,6 +32,7 @@ _SUM = re.compile(
     rf"\s*=\s*(?P<right>-?\s?(?:{_NUMBER}))"
     r"(?![\w%]|[.,:]\d|\s*[-–+*/×÷^(]\s*[\w($€£]|\s+(?:\d|\w*(?:mod|base|remainder)))"
 )
+_DIGITS = re.compile(r"[\d,.]+")
 _PARTS = re.compile(rf"({_NUMBER})|([-+*/×x÷])")
 _BEFORE = re.compile(r"[\w)%\]]\s*[-+*/×÷^]\s*$|[-+*/×÷^(]\s*$|\b[a-z]\s*$|\d\s+$|\band\s+$")
 _CLOCK = re.compile(r"(?<![\d.,])0\d")
@@ -45,6 +48,8 @@ def look(row: Row) -> Iterator[Hit]:
         return
     for found in _SUM.finditer(answer):
         if _BEFORE.search(answer, max(0, found.start() - 6), found.start()):
+            continue
+        if max(map(len, _DIGITS.findall(found.group()))) > LONGEST:
             continue
         value = _value(found["left"])
         shown = found["right"].replace(" ", "")
