@@ -1,13 +1,14 @@
 """How fast answers are generated on the CPU, beside transformers' own `model.generate`, and whether they are the same.
 
-`make bench-generate`, or `python -m benchmarks.generate [--work mixed,shared] [--rounds 3] [--smoke]`
+`make bench-generate`, or `python -m benchmarks.generate [--work mixed,shared] [--rounds 3] [--every-batch] [--smoke]`
 
 - mixed: 200 real instructions of many lengths, which share nothing but the template's system message;
 - shared: 200 of banking77's messages under one system prompt that lists its 77 labels.
 
 Every side answers the same questions greedily with up to 64 tokens, in float32, from the same weights: Luthier;
-`model.generate` in a loop, one question at a time; and in left-padded batches of 8, 16, 32 and 64 questions of like
-length, of which the fastest counts. Each side runs in a process of its own, in turn, so that a busy machine slows all.
+`model.generate` in a loop, one question at a time; and in left-padded batches of questions of like length. Which of 8,
+16, 32 and 64 is the fastest batch is found on the first 64 questions before all rounds, unless `--every-batch` has each
+of them answer all 200. Each side runs in a process of its own, in turn, so that a busy machine slows all.
 Loading the model is not counted, two answers to warm up neither. Every measurement is kept at once: started again, a
 benchmark that was killed goes on.
 
@@ -22,14 +23,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import MODEL, NUMERIC, RESULTS, SCRATCH, Kept, code_of, measure, shown, spread
+from benchmarks.measuring import MODEL, RESULTS, SCRATCH, Kept, code_of, measure, shown, spread
 
 WORKS = ("mixed", "shared")
-CODE = (*NUMERIC, "benchmarks/generate.py", "benchmarks/rows.py")
+CODE = ("luthier/engine", "luthier/models", "benchmarks/generate.py", "benchmarks/rows.py")
 GOALS = {"one at a time": "at least 3", "the best padded batch": "at least 1.3"}
 ROUNDING = 2e-3
 
@@ -43,9 +44,10 @@ class Sizes:
     questions: int = 200
     most_tokens: int = 64
     batches: tuple[int, ...] = (8, 16, 32, 64)
+    probed: int = 64
 
 
-SMOKE = Sizes(questions=3, most_tokens=4, batches=(2,))
+SMOKE = Sizes(questions=3, most_tokens=4, batches=(2, 3), probed=2)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Task:
     def key(self, number: int) -> str:
         """What it is kept under."""
         what = "answers beside luthier's" if self.against else f"{self.questions} of {self.most_tokens} tokens"
+        if not number:
+            return " | ".join([self.work, self.side, what, "probe"])
         return " | ".join([self.work, self.side, what, f"round {number}"])
 
 
@@ -181,12 +185,17 @@ def summary(found: Mapping[Task, list[Result]]) -> Result:
 
 def tasks(work: str, sizes: Sizes, folder: Path) -> list[Task]:
     """A round of a work, in the order in which it is measured."""
+    return [_task(work, sizes, batch, sizes.questions, folder) for batch in (0, 1, *sizes.batches)]
 
-    def task(batch: int, **more: str) -> Task:
-        name = str(folder / f"{work}-{batch}-{sizes.questions}.json")
-        return Task(work, sizes.questions, sizes.most_tokens, batch, name, **more)
 
-    return [task(batch) for batch in (0, 1, *sizes.batches)]
+def probes(work: str, sizes: Sizes, folder: Path) -> list[Task]:
+    """What finds the fastest batch."""
+    return [_task(work, sizes, batch, sizes.probed, folder) for batch in sizes.batches]
+
+
+def _task(work: str, sizes: Sizes, batch: int, questions: int, folder: Path) -> Task:
+    name = str(folder / f"{work}-{batch}-{questions}-{sizes.most_tokens}.json")
+    return Task(work, questions, sizes.most_tokens, batch, name)
 
 
 def compared(work: str, sizes: Sizes, folder: Path) -> Iterator[Task]:
@@ -204,6 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", default=",".join(WORKS), help="which, with commas between them")
     parser.add_argument("--rounds", type=int, help="3, or 1 with --smoke")
+    parser.add_argument("--every-batch", action="store_true", help="all batch sizes answer all questions in each round")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds after which a measurement is stopped")
     parser.add_argument(
         "--smoke", action="store_true", help="the smallest sizes: shows that it works, measures nothing"
@@ -214,29 +224,38 @@ def main() -> None:
         parser.error(f"--work: {', '.join(unknown)} is none of {', '.join(WORKS)}")
     out = asked.out or (SCRATCH / "smoke" / "generate.json" if asked.smoke else RESULTS / "generate.json")
     rounds = asked.rounds or (1 if asked.smoke else 3)
-    if not run(asked.work.split(","), rounds, SMOKE if asked.smoke else Sizes(), asked.limit, out):
+    sizes = SMOKE if asked.smoke else Sizes()
+    if not run(asked.work.split(","), rounds, sizes, asked.limit, out, probing=not asked.every_batch):
         sys.exit("some answers differ where rounding does not decide: one side is wrong, so speeds say nothing")
 
 
-def run(works: Sequence[str], rounds: int, sizes: Sizes, limit: float, out: Path) -> bool:
+def run(works: Sequence[str], rounds: int, every: Sizes, limit: float, out: Path, probing: bool) -> bool:
     """All works, what is kept already left out. Whether all answers are equal but for rounding."""
     kept, code, folder = Kept(out), code_of(*CODE), SCRATCH / "answers"
     lines, equal = [], True
+
+    def result_of(task: Task, number: int) -> Result:
+        result = kept.result(task.key(number), code)
+        # The first round's answers are compared, so that they must be there unless they were.
+        if result is None or not (task.against or number != 1 or Path(task.file).is_file()):
+            result = measure("benchmarks.generate", asdict(task), limit)
+            if "stopped_after_seconds" in result:
+                sys.exit(f"{task.key(number)} did not end in {limit:g} s; --limit gives it longer")
+            kept.keep(task.key(number), code, result)
+        print(f"{task.key(number)}: {json.dumps(result)}", flush=True)
+        return result
+
     for work in works:
+        sizes, probed = every, dict[int, float]()
+        if probing:
+            probed = {task.batch: result_of(task, 0)["seconds"] for task in probes(work, every, folder)}
+            sizes = replace(every, batches=(min(probed, key=lambda batch: probed[batch]),))
         found: dict[Task, list[Result]] = {}
         for number in range(1, rounds + 1):
             alike = compared(work, sizes, folder) if number == 1 else ()
             for task in [*tasks(work, sizes, folder), *alike]:
-                result = kept.result(task.key(number), code)
-                # The first round's answers are compared, so that they must be there unless they were.
-                if result is None or not (task.against or number > 1 or Path(task.file).is_file()):
-                    result = measure("benchmarks.generate", asdict(task), limit)
-                    if "stopped_after_seconds" in result:
-                        sys.exit(f"{task.key(number)} did not end in {limit:g} s; --limit gives it longer")
-                    kept.keep(task.key(number), code, result)
-                found.setdefault(task, []).append(result)
-                print(f"{task.key(number)}: {json.dumps(result)}", flush=True)
-        came_out = summary(found)
+                found.setdefault(task, []).append(result_of(task, number))
+        came_out = summary(found) | {"seconds of the probe, by batch": probed}
         kept.summarize(work, {"rounds": rounds, **asdict(sizes), **came_out})
         equal = equal and not any(one["otherwise"] for one in came_out["answers"].values())
         for peer, goal in GOALS.items():

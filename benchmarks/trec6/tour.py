@@ -107,19 +107,19 @@ def table(trained: Result, report: Result) -> Iterator[str]:
         target = targets.get(name)
         verdict = f"{target['target'].replace('<', '&lt;')} | {_verdict(target)}" if target else " | "
         base = _said(report["base"].get(name), name)
-        yield f"| {name.replace('_', ' ')} | {base} | {_said(found, name)} | {verdict} |"
+        yield f"| {name.replace('_', ' ').replace(' f1', ' F1')} | {base} | {_said(found, name)} | {verdict} |"
     if people := targets.get("human_eval"):
         yield f"| human eval | {DASH} | {DASH} | {people['target']} | {_verdict(people)} |"
     whole = report["forgetting"]["all"]
     alike = _said(whole["agreement"], "accuracy")
     yield ""
     yield (
-        f"On the general set the loss rose by {_said(whole['rise'], 'rise')} nats a token, both models find the same "
-        f"token likeliest in {alike} of places, and the divergence on base's own answers is "
-        f"{_said(whole['kl'], 'kl')}. Hardest hit: {_worst(report['forgetting'])}."
+        f"On the general set the loss is {_said(whole['rise'], 'rise')} nats a token above base's, both models find "
+        f"the same token likeliest in {alike} of places, and the divergence on base's own answers is "
+        f"{_said(whole['kl'], 'kl')}. The most it rose in {_worst(report['forgetting'])}."
     )
     yield ""
-    yield "| changed without changing the answer | right before | right after | difference |"
+    yield "| changed without changing the answer | right before | right after | difference, points |"
     yield "|---|--:|--:|--:|"
     for name, change in report["changes"].items():
         sides = [_said(change[part], "accuracy") for part in ("before", "after", "difference")]
