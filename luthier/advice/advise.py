@@ -32,17 +32,17 @@ class Advice:
 
 def advise(facts: Facts) -> Advice | None:
     """What the rules say; None where no method is possible."""
-    left_out = {name: reason for name in mission.METHODS if (reason := _left_out(facts, name))}
-    found = _chosen(facts, [name for name in mission.METHODS if name not in left_out])
+    without = left_out(facts)
+    found = _chosen(facts, [name for name in mission.METHODS if name not in without])
     if not found:
         return None
     chosen, source = found[0]
     runner_up = found[1][0].tuning_method if len(found) > 1 else None
     instead = next((said for one in fine_tune.RULES if (said := one(facts)) is not None), None)
-    second = _second_sentence(facts, chosen.tuning_method, runner_up, left_out)
+    second = _second_sentence(facts, chosen.tuning_method, runner_up, without)
     why = f"{instead.why} If you train all the same: {chosen.why}" if instead else f"{chosen.why} {second}"
     flips = _flips(facts, chosen.tuning_method)
-    return Advice(chosen.tuning_method, why, source, runner_up, flips, left_out, instead)
+    return Advice(chosen.tuning_method, why, source, runner_up, flips, without, instead)
 
 
 def choices(facts: Facts, allowed: Sequence[TuningMethod]) -> list[Choice]:
@@ -61,16 +61,20 @@ def _chosen(facts: Facts, allowed: Sequence[TuningMethod]) -> list[tuple[Choice,
     return found
 
 
-def _left_out(facts: Facts, name: TuningMethod) -> str:
-    return next((reason for one in possible.RULES if (reason := one(facts, name))), "")
+def left_out(facts: Facts) -> dict[TuningMethod, str]:
+    """The methods that are not possible, each with the first reason against it."""
+    found = {
+        name: next((reason for one in possible.RULES if (reason := one(facts, name))), "") for name in mission.METHODS
+    }
+    return {name: reason for name, reason in found.items() if reason}
 
 
 def _second_sentence(
-    facts: Facts, chosen: TuningMethod, runner_up: TuningMethod | None, left_out: Mapping[TuningMethod, str]
+    facts: Facts, chosen: TuningMethod, runner_up: TuningMethod | None, without: Mapping[TuningMethod, str]
 ) -> str:
     quality = mission.METHODS[chosen].quality
-    if "lora" in left_out and chosen != "lora":
-        return f"LoRA is left out: {left_out['lora']}."
+    if "lora" in without:
+        return f"LoRA is left out: {without['lora']}."
     beside = f", and {runner_up} would come next" if runner_up else ", and no other is possible"
     return f"Among what the budget {facts.budget} allows here its quality is {quality} in the mission's words{beside}."
 
@@ -79,7 +83,8 @@ def _flips(facts: Facts, chosen: TuningMethod) -> tuple[str, ...]:
     """What would change the choice, found by asking the same rules under other facts."""
 
     def other(changed: Facts) -> TuningMethod | None:
-        found = choices(changed, [name for name in mission.METHODS if not _left_out(changed, name)])
+        without = left_out(changed)
+        found = choices(changed, [name for name in mission.METHODS if name not in without])
         return found[0].tuning_method if found and found[0].tuning_method != chosen else None
 
     budgets: tuple[ComputeBudget, ...] = get_args(ComputeBudget)

@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from luthier.advice.advise import Advice
+from luthier.advice.advise import Advice, left_out
 from luthier.advice.advise import advise as by_rules
 from luthier.advice.facts import Facts, Option, Prompting, Setting
 from luthier.advice.rules import values
+from luthier.advice.rules.method import RANK, USUAL_RANK
 from luthier.data import checks
 from luthier.data.check import look
 from luthier.data.quality import Quality
@@ -132,7 +133,7 @@ def advise(
         raise UserError(_nothing_possible(facts, estimates, loaded))
     facts, settings = _all_settings(facts, advice.tuning_method)
     known = estimates[advice.tuning_method]
-    if facts.decided.get(values.RANK, values.USUAL_RANK) != values.USUAL_RANK:  # larger than what was estimated
+    if facts.decided.get(RANK, USUAL_RANK) != USUAL_RANK:  # larger than what was estimated
         known = yield from _estimated(files, _overrides(typed, advice.tuning_method, settings), rows, device)
     known = _whole(known, facts, rows)
     found = Advised(
@@ -299,13 +300,9 @@ def _prompted(
 
 def _nothing_possible(facts: Facts, estimates: Mapping[TuningMethod, Estimated], loaded: Loaded) -> list[Mistake]:
     """Why no method is possible, each with its reason, and what fits instead."""
-    from luthier.advice.rules.possible import RULES
-
     where = f"model: {loaded.settings.model}"
-    reasons = {
-        name: next((said for one in RULES if (said := one(facts, name))), "")
-        for name in mission.allowed_methods(facts.budget)
-    }
+    allowed = mission.allowed_methods(facts.budget)
+    reasons = {name: reason for name, reason in left_out(facts).items() if name in allowed}
     fitting = next((known.largest.model for known in estimates.values() if known.largest and known.largest.model), None)
     instead = f"a model of the size of {fitting} fits" if fitting else "name a smaller model"
     least = min((known.cost.peak_bytes for known in estimates.values() if known.cost), default=None)
@@ -346,8 +343,8 @@ def _expect(advice: Advice, asked: Prompted, known: Estimated) -> tuple[str, ...
         lines += _reached(asked.measured)
     quality = mission.METHODS[advice.tuning_method].quality
     lines.append(
-        f"what {advice.tuning_method} reaches is known once it is trained (the mission calls its quality {quality}): the "
-        "first validation, after a tenth of the run, is the first thing to look at"
+        f"what {advice.tuning_method} reaches is known once it is trained (the mission calls its quality {quality}): "
+        "the first validation, after a tenth of the run, is the first thing to look at"
     )
     if known.cost is not None and known.cost.step_seconds is None:
         lines.append(f"no time is known: {known.machine.source}")

@@ -90,7 +90,9 @@ def prompted(
     stops = stop_tokens(template, base.tokenizer, base.eos)
     wanted = _answers_wanted(loaded)
     none = yield from _scored(engine, plain, base, stops, wanted, "as they are")
-    with_few = yield from _scored(engine, few, base, stops, wanted, "behind examples") if shown else none
+    with_few = none
+    if shown:
+        with_few = yield from _scored(engine, few, base, stops, wanted, "behind examples")
     return Prompted(_judged(loaded, plain.asked, none, with_few, len(shown)), before)
 
 

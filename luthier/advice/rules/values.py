@@ -51,9 +51,7 @@ def target_modules(facts: Facts, method: TuningMethod) -> tuple[str, object, str
     return f"{LORA}.target_modules", "all-linear", "on query and value alone it learns less"
 
 
-@rule(
-    "the mission's r; Schulman et al., LoRA Without Regret (2025): capacity; Allen-Zhu and Li (2024): 2 bits a parameter"
-)
+@rule("the mission's r; Schulman et al., LoRA Without Regret (2025); Allen-Zhu and Li (2024): 2 bits a parameter")
 def rank(facts: Facts, method: TuningMethod) -> tuple[str, object, str] | None:
     """16, doubled up to 64 until 2 bits a trained parameter hold what the rows have to teach."""
     if method not in WITH_LORA:
@@ -107,8 +105,8 @@ def max_minutes(facts: Facts, method: TuningMethod) -> tuple[str, object, str] |
 
 
 @rule(
-    "Schulman et al., LoRA Without Regret (2025): ten times full tuning's rate, more in short runs; docs/log.md; PEFT's "
-    "method comparison"
+    "Schulman et al., LoRA Without Regret (2025): ten times full tuning's rate, more in short runs; docs/log.md; "
+    "PEFT's method comparison"
 )
 def learning_rate(facts: Facts, method: TuningMethod) -> tuple[str, object, str]:
     """LoRA and QLoRA 5e-4 on all layers, 1e-3 in runs under 100 steps; full tuning a tenth of that; a prefix 5e-3; a
