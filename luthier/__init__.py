@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from luthier.evaluation.compare import Comparison
     from luthier.flow import Event, Report
+    from luthier.workflow.advise import Advised
     from luthier.workflow.chat import Chat
     from luthier.workflow.check import Checked
     from luthier.workflow.demo import Demo
@@ -34,6 +35,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __version__ = "0.1.0"
 __all__ = [
+    "advise",
     "chat",
     "check",
     "compare",
@@ -56,6 +58,39 @@ def demo(*, root: Path = _RUNS, listen: Listen | None = None) -> Demo:
     from luthier.workflow.demo import demo
 
     return result_of(demo(root=root), listen)
+
+
+def advise(
+    files: str | Sequence[str] = (),
+    *,
+    data: str | None = None,
+    model: str | None = None,
+    compute_budget: str | None = None,
+    overrides: Sequence[str] = (),
+    write: str | None = None,
+    quick: bool = False,
+    device: str = "cpu",
+    root: Path = _RUNS,
+    listen: Listen | None = None,
+) -> Advised:
+    """Which method for these rows, why, with which settings, or that prompting is enough:
+    `luthier.advise(data="rows.jsonl", compute_budget="low").advice.tuning_method`. `quick` asks the untouched model
+    nothing; comparisons under `root` count as evidence."""
+    from luthier.flow import result_of
+    from luthier.workflow.advise import advise
+
+    work = advise(
+        _listed(files),
+        data=data,
+        model=model,
+        compute_budget=compute_budget,
+        overrides=overrides,
+        write=write,
+        quick=quick,
+        device=device,
+        root=root,
+    )
+    return result_of(work, listen)
 
 
 def train(

@@ -1,8 +1,19 @@
 """The run directory: the only code that knows its file names."""
 
 from luthier.runs.checkpoints import Checkpoint
+from luthier.runs.comparisons import KeptComparison, comparisons
 from luthier.runs.environment import describe_environment, without_secrets
 from luthier.runs.run import LogEntry, Run
 from luthier.runs.status import State, Status
 
-__all__ = ["Checkpoint", "LogEntry", "Run", "State", "Status", "describe_environment", "without_secrets"]
+__all__ = [
+    "Checkpoint",
+    "KeptComparison",
+    "LogEntry",
+    "Run",
+    "State",
+    "Status",
+    "comparisons",
+    "describe_environment",
+    "without_secrets",
+]

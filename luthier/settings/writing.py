@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,9 +16,10 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
 _NOT_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-def to_yaml(loaded: Loaded) -> str:
-    """A run file that gives equal settings when it is read, each value with its source in a comment."""
-    return "".join(f"{line}\n" for line in _lines(loaded.settings, loaded.provenance, "", ""))
+def to_yaml(loaded: Loaded, only: Container[str] | None = None) -> str:
+    """A run file that gives equal settings when it is read, each value with its source in a comment; of `only` these
+    paths, the others at their defaults."""
+    return "".join(f"{line}\n" for line in _lines(loaded.settings, loaded.provenance, "", "", only))
 
 
 def to_data(provenance: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
@@ -33,13 +34,17 @@ def to_data(provenance: Mapping[str, Source]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _lines(value: Any, provenance: Mapping[str, Source], path: str, indent: str) -> Iterator[str]:
+def _lines(
+    value: Any, provenance: Mapping[str, Source], path: str, indent: str, only: Container[str] | None
+) -> Iterator[str]:
     for name, inner in value.items() if isinstance(value, dict) else value:
         full = f"{path}.{name}" if path else name
         if isinstance(inner, BaseModel) or (isinstance(inner, dict) and inner):
-            yield f"{indent}{_scalar(name)}:"
-            yield from _lines(inner, provenance, full, f"{indent}  ")
-        else:
+            lines = list(_lines(inner, provenance, full, f"{indent}  ", only))
+            if lines:
+                yield f"{indent}{_scalar(name)}:"
+                yield from lines
+        elif only is None or full in only:
             head, *rest = _value(inner, f"{indent}  ")
             yield f"{indent}{_scalar(name)}: {head}  # {_comment(provenance[full])}"
             yield from rest

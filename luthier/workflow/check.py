@@ -21,11 +21,12 @@ from luthier.data.own_classifier import check_of
 from luthier.data.quality import Fill, Quality, measure
 from luthier.data.redact import finders
 from luthier.data.tokenize import shown
-from luthier.errors import UserError, mistake
+from luthier.errors import Stopped, UserError, mistake
 from luthier.flow import Event, Marked, Note
 from luthier.report.numbers import count
 from luthier.runs.whole import to_disk
 from luthier.settings.loading import is_rows_file
+from luthier.settings.schema import Data
 from luthier.workflow import run_file
 from luthier.workflow.prepare import prepare
 from luthier.workflow.signals import caught
@@ -177,6 +178,19 @@ def _rows_checked(
         kinds = ", ".join(f"{many:,} {kind.replace('_', ' ')}" for kind, many in sorted(done.redacted.items()))
         yield Note("warning", f"placeholders stand for {kinds}; {done.repaired} holds them as they were: keep it safe")
     return replace(_checked(done.account, done.problems, (), quality), written=done)
+
+
+def rows_measured(
+    files: Sequence[str], held_out: Sequence[str], chosen: Sequence[checks.Check], data: Data
+) -> Generator[Event, None, Quality]:
+    """The six criteria of the rows of these files, read as `data` says, beside files that are not trained on. Raises
+    `Stopped` after Ctrl-C or SIGTERM."""
+    sources, mistakes = look([(file, 1.0) for file in files], data.format, data.columns)
+    apart = _apart(held_out, data.format, data.columns)
+    quality, signal = yield from _measured(Gathered(sources, mistakes), apart, chosen, ())
+    if signal:
+        raise Stopped(signal)
+    return quality
 
 
 def _apart(files: Sequence[str], format: str = "auto", columns: Mapping[str, str] | None = None) -> Sequence[Source]:

@@ -24,6 +24,7 @@ from luthier.training.distribution import World, joined
 from luthier.workflow import run_file
 from luthier.workflow.added_rows import answered, replayed
 from luthier.workflow.answering import asked_while_training
+from luthier.workflow.auto_method import method_chosen, method_of_the_first
 from luthier.workflow.curves import curves
 from luthier.workflow.prepare import Prepared, prepare, said
 from luthier.workflow.signals import Caught, caught
@@ -135,6 +136,7 @@ def _follow(world: World, asked: Asked) -> Trained:
 
     folder = world.first(Path())
     earlier, loaded = asked()
+    loaded = method_of_the_first(loaded, run_file.read([str(Run(folder).settings_path)]).settings)
     ready = result_of(_get_ready(loaded, world, replay=Run(folder).read_replay()))
     training = ready.training
     with caught() as signal:
@@ -189,7 +191,7 @@ def _get_ready(
     base = yield from find(loaded.settings.model)
     prepared = yield from prepare(loaded, base.tokenizer, base.context_length, base.eos)
     yield from said(prepared.account, prepared.problems)
-    loaded = resolve_auto(prepared.loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
+    loaded = method_chosen(prepared.loaded, prepared.account.total.trained_tokens, len(prepared.train), base.parameters)
     method = run_file.method(loaded.settings.tuning_method)
     _refuse_without_room(base, prepared.longest, loaded.settings, method)
     loaded = _precision_chosen(loaded, method)

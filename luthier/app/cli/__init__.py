@@ -14,6 +14,7 @@ from luthier import __version__
 from luthier.app.cli import ending
 from luthier.app.cli.job import Job
 from luthier.app.cli.verbs import (
+    advise,
     chat,
     check,
     compare,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for verb in (
     demo.demo,
+    advise.advise,
     train.train,
     evaluate.evaluate,
     generate.generate,
@@ -60,6 +62,7 @@ def luthier(
     \b
     Begin with:
         luthier demo                          the whole way on example data, about 4 minutes
+        luthier advise --data rows.jsonl      which method for your rows, or none, and why
         luthier train rows.jsonl              tune the packaged model on your rows
         luthier train --help                  what a verb takes, with an example to copy
     """
