@@ -101,7 +101,8 @@ def evenly(table: Table, train: Fitted) -> Generator[Event, None, NDArray[np.flo
     )
     of_conversation = np.ones(len(table), np.float32)
     of_conversation[train.kept] = found.factors
-    return of_conversation[train.rows.conversations]
+    factors: NDArray[np.float32] = of_conversation[train.rows.conversations]
+    return factors
 
 
 @dataclass(frozen=True, slots=True)

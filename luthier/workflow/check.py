@@ -187,7 +187,7 @@ def rows_measured(
     `Stopped` after Ctrl-C or SIGTERM."""
     sources, mistakes = look([(file, 1.0) for file in files], data.format, data.columns)
     apart = _apart(held_out, data.format, data.columns)
-    quality, signal = yield from _measured(Gathered(sources, mistakes), apart, chosen, ())
+    quality, signal = yield from _measured(Gathered(sources, mistakes), apart, (chosen, None), ())
     if signal:
         raise Stopped(signal)
     return quality

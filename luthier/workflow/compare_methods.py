@@ -182,7 +182,9 @@ def _asked(
 def _lines(methods: Sequence[str], variants: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Each line's name and settings: every method with every variant."""
     named = methods or ([] if variants else list(mission.METHODS))
-    sides = [(method, (f"tuning_method={method}",)) for method in named] or [("", ())]
+    sides: list[tuple[str, tuple[str, ...]]] = [(method, (f"tuning_method={method}",)) for method in named] or [
+        ("", ())
+    ]
     others = [
         (" ".join(part.rpartition(".")[2] for part in variant.split()), tuple(variant.split())) for variant in variants
     ] or [("", ())]

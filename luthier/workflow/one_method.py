@@ -227,7 +227,8 @@ def search(job: Job, factors: Sequence[float], budget: Budget, seeds: int) -> Ge
         rate = own_rate * factors[0] if hyper.learning_rate == "auto" and len(factors) == 1 else None
         left = None if budget == Budget() else max(1, int(limit))
         return Searched((), rate, why, left, epoch_steps, train_rows, _seconds([timed]))
-    runs, rates = [timed], []
+    runs = [timed]
+    rates: list[tuple[float, float | None]] = []
     for number, factor in enumerate(factors, 1):
         rate = float(f"{own_rate * factor:.3g}")
         setting = f"training_config.hyperparameters.learning_rate={rate!r}"
