@@ -115,8 +115,8 @@ def question_in(row: Tokenized, decode: Callable[[Sequence[int]], str], stops: I
     if start <= 1 or not len(ends):
         return None
     sent = row.tokens[:start]
-    wanted = row.tokens[start : start + ends[0]]
-    return Question(sent, decode(sent.tolist()), decode(wanted.tolist()), row.place, row.category)
+    wanted = row.tokens[start : start + int(ends[0])].tolist()
+    return Question(sent, decode(sent.tolist()), decode(wanted), row.place, row.category)
 
 
 def prompt_tokens(
