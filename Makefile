@@ -64,7 +64,7 @@ bench-gpu: setup-bench ## training of an 8B shape on a GPU beside TRL (about 20 
 
 # The lock names no machine and no index; torch and pip stay out of it (see requirements-torch.txt), and so does what has
 # no wheel, because setting up builds nothing: lm-eval imports its two only for tasks that are not asked for here.
-COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+COMPILE := $(RUN) -m piptools compile --quiet --generate-hashes --no-emit-options --no-emit-index-url --no-emit-find-links \
   --no-emit-trusted-host --strip-extras --unsafe-package torch --unsafe-package pip --constraint requirements-torch.txt
 WHEELS := --pip-args=--only-binary=:all:
 BENCH_WHEELS := --pip-args="--only-binary=:all: --no-binary=sqlitedict,word2number" --unsafe-package sqlitedict \
