@@ -48,7 +48,7 @@ def judge(parts: Sequence[None], whole: Whole) -> Judged:
     losses, alone, tokens = (whole.columns[name] for name in needs)
     read = np.isfinite(losses) & ~whole.held_out
     rows = np.flatnonzero(read & (tokens >= FEWEST_TOKENS))
-    numbers = {"read": int(read.sum()), "judged": len(rows)}
+    numbers: dict[str, float] = {"read": int(read.sum()), "judged": len(rows)}
     if len(rows) < FEWEST_ROWS:
         reason = f"{len(rows)} answers of {FEWEST_TOKENS} tokens and more are too few to judge by a model"
         return Judged(numbers=numbers, reason=reason, of=len(rows))
