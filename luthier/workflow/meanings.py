@@ -15,7 +15,7 @@ from luthier.report.numbers import count
 from luthier.workflow.answer_losses import spread
 
 ROWS: Final = 5_000
-"""Rows that are compared, evenly spread: a core of an AMD EPYC (Zen 3) reads some 7 a second."""
+"""Rows that are compared, evenly spread: a core of an AMD EPYC (Zen 3) reads 7 to 20 a second."""
 LETTERS: Final = 300
 """Of the question and of the answer: about as many as the model reads of both together."""
 AT_ONCE: Final = 64
