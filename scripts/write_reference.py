@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that come from the code: run file, commands, Python API."""
+"""Writes the pages of docs/reference that come from the code: run file, commands, Python API, checks, rules."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from luthier.advice.rules import fine_tune, method, possible, source_of, values
 from luthier.data import checks
 from luthier.settings.json_schema import Schema, alternatives
 
@@ -29,6 +30,7 @@ def main() -> None:
         "commands.md": commands_page(importlib.import_module("luthier.app.cli").app),
         "python.md": python_page(importlib.import_module("luthier")),
         "checks.md": checks_page(),
+        "rules.md": rules_page(),
     }
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
@@ -154,6 +156,29 @@ def checks_page() -> str:
             + (f"- needs the package {check.package}: `pip install 'luthier[check]'`\n" if check.package else "")
             + f"- to switch it off: `luthier check rows.jsonl --skip {check.name}`\n"
         )
+    return "\n".join(parts)
+
+
+def rules_page() -> str:
+    """Each rule of `luthier advise`, in the order in which they are asked, with its source."""
+    parts = [
+        "# The rules of advice\n",
+        "What `luthier advise` and `tuning_method: auto` go by, each a function of the facts and nothing else, below "
+        "`luthier/advice/rules`. How to use them: [Let the rows choose the method](../how-to/advise.md).\n",
+    ]
+    kinds = (
+        ("Whether to fine-tune: the first that speaks says no", fine_tune.RULES),
+        ("Which methods are left out: each may", possible.RULES),
+        ("Which of the others: the first that speaks", method.RULES),
+        ("The settings: each gives one, and what is written stays", (*values.SHAPE, *values.COURSE)),
+    )
+    for heading, rules in kinds:
+        parts.append(f"## {heading}\n\n| rule | what it holds | source |\n|---|---|---|")
+        parts += [
+            f"| `{rule.__name__}` | {_prose(inspect.getdoc(rule) or '')} | {_prose(source_of(rule))} |"
+            for rule in rules
+        ]
+        parts.append("")
     return "\n".join(parts)
 
 
