@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that come from the code: run file, commands, Python API, a page a check."""
+"""Writes the pages of docs/reference that come from the code: run file, commands, Python API, checks, rules."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from luthier import plugins
+from luthier.advice.rules import fine_tune, method, possible, source_of, values
 from luthier.data import checks
 from luthier.settings.json_schema import Schema, alternatives
 
@@ -33,6 +34,7 @@ def main() -> None:
         "python.md": python_page(importlib.import_module("luthier")),
         "checks.md": checks_page(),
         **{f"checks/{check.name}.md": check_page(check) for check in checks.chosen(deep=True)},
+        "rules.md": rules_page(),
     }
     (REFERENCE / "checks").mkdir(parents=True, exist_ok=True)
     for old in (REFERENCE / "checks").glob("*.md"):
@@ -201,6 +203,29 @@ def _rows_shown(rows: list[dict[str, Any]]) -> str:
     if len(rows) > SHOWN:
         lines.insert(SHOWN - 1, f"... ({len(rows) - SHOWN:,} more)")
     return "\n".join(["```text", *lines, "```"])
+
+
+def rules_page() -> str:
+    """Each rule of `luthier advise`, in the order in which they are asked, with its source."""
+    parts = [
+        "# The rules of advice\n",
+        "What `luthier advise` and `tuning_method: auto` go by, each a function of the facts and nothing else, below "
+        "`luthier/advice/rules`. How to use them: [Let the rows choose the method](../how-to/advise.md).\n",
+    ]
+    kinds = (
+        ("Whether to fine-tune: the first that speaks says no", fine_tune.RULES),
+        ("Which methods are left out: each may", possible.RULES),
+        ("Which of the others: the first that speaks", method.RULES),
+        ("The settings: each gives one, and what is written stays", (*values.SHAPE, *values.COURSE)),
+    )
+    for heading, rules in kinds:
+        parts.append(f"## {heading}\n\n| rule | what it holds | source |\n|---|---|---|")
+        parts += [
+            f"| `{rule.__name__}` | {_prose(inspect.getdoc(rule) or '')} | {_prose(source_of(rule))} |"
+            for rule in rules
+        ]
+        parts.append("")
+    return "\n".join(parts)
 
 
 def _signature(function: Callable[..., Any]) -> str:

@@ -29,7 +29,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"app", "__init__"}),
     frozenset({"__main__"}),
 )
-DATA_FOLDERS = {"examples"}  # rows and run files that travel with the package, no code
+DATA_FOLDERS = {"examples", "skill"}  # rows, run files and words that travel with the package, no code
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 

@@ -17,6 +17,7 @@ import luthier
 ROOT = Path(__file__).resolve().parents[2]
 VERBS = (
     "demo",
+    "advise",
     "train",
     "evaluate",
     "generate",

@@ -126,7 +126,8 @@ def test_generate_answers_each_row_in_order_with_and_without_answers_there(train
     without = json.dumps({"messages": rows[1]["messages"][:2]})
     (tmp_path / "ask.jsonl").write_text(f"{with_answers}\n{without}\n", encoding="utf-8")
     out = tmp_path / "answers.jsonl"
-    made, _ = worked(generate(str(trained.folder), data=str(tmp_path / "ask.jsonl"), out=str(out)))
+    run = shutil.copytree(trained.folder, tmp_path / trained.run)
+    made, _ = worked(generate(str(run), data=str(tmp_path / "ask.jsonl"), out=str(out)))
     assert made.rows == 2
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [line["line"] for line in lines] == [1, 2]

@@ -96,7 +96,7 @@ def prompt_tuning_where_little_is_missing(facts: Facts, possible: Possible) -> C
     return Choice("prompt_tuning", why)
 
 
-@rule("Dettmers et al., QLoRA (2023): four bits under LoRA cost no quality that 16-bit LoRA has")
+@rule("Dettmers et al., QLoRA (2023): four bits under LoRA cost no quality, on models of 7 to 65 billion parameters")
 def qlora_where_lora_is_not_possible(facts: Facts, possible: Possible) -> Choice | None:
     """QLoRA, where the budget or the memory leaves LoRA out: the same adapter on weights of four bits."""
     if "qlora" not in possible:

@@ -74,9 +74,7 @@ def virtual_tokens(facts: Facts, method: TuningMethod) -> tuple[str, object, str
     return path, 20, "more gain little"
 
 
-@rule(
-    "the mission's epochs; docs/log.md: 22 to 60 steps were not enough; the best checkpoint is kept, so more cost time"
-)
+@rule("the mission's epochs; docs/log.md: 40 to 60 steps were too few on two tasks; the best checkpoint is kept")
 def epochs(facts: Facts, method: TuningMethod) -> tuple[str, object, str]:
     """3 epochs; up to 10 until there are 100 steps (200 for a prefix, 300 for a soft prompt); fewer, by the estimate,
     where they would take more than four fifths of the budget's minutes."""
