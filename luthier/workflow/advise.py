@@ -209,8 +209,6 @@ def _seen(prepared: Prepared, pool: Sequence[Conversation]) -> RowsSeen:
 
 def _facts(loaded: Loaded, rows: RowsSeen, quality: Quality, pool: Sequence[Conversation], root: Path) -> Facts:
     settings = loaded.settings
-    asks = any(row.form != "text" for row in pool)
-    answers = {row.messages[-1].content.strip().casefold() for row in pool}
     written = [
         path for path in loaded.provenance if path.startswith("training_config.") and run_file.written(loaded, path)
     ]
@@ -219,13 +217,20 @@ def _facts(loaded: Loaded, rows: RowsSeen, quality: Quality, pool: Sequence[Conv
         rows=rows.train,
         trained_tokens=rows.trained_tokens,
         labels=rows.labels,
-        same_answer=asks and len(pool) > 1 and len(answers) == 1,
+        same_answer=same_answer(pool),
         answer_tokens=rows.answer_tokens,
         verdict=quality.verdict,
         changes=tuple(change.what for change in quality.changes()),
         evidence=evidence(settings, root),
         decided={path: _value_of(settings, path) for path in written},
     )
+
+
+def same_answer(rows: Sequence[Conversation]) -> bool:
+    """Whether several rows that ask something all want the same text and the same calls of tools."""
+    last = [next(message for message in reversed(row.messages) if message.role == "assistant") for row in rows]
+    answers = {(message.content.strip().casefold(), str(message.tool_calls)) for message in last}
+    return len(rows) > 1 and len(answers) == 1 and any(row.form != "text" for row in rows)
 
 
 def _value_of(settings: Any, path: str) -> Any:

@@ -195,7 +195,7 @@ def _both(
         at
         for at, pair in enumerate(zip(*sides, strict=True))
         if all(isinstance(asked, Question) and not isinstance(row, Problem) for asked, row in pair)
-        and (context is None or all(len(row[0].tokens) + ROOM <= context for _, row in pair))  # type: ignore[index,union-attr]
+        and (context is None or all(len(row[0].tokens) + ROOM <= context for _, row in pair))
     ]
     plain, few = (
         _Rows([side[at][0] for at in fitting], [side[at][1][0] for at in fitting])  # type: ignore[misc,index]
