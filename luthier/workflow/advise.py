@@ -130,7 +130,8 @@ def advise(
     facts = replace(facts, options=options, prompting=asked.measured)
     advice = by_rules(facts)
     if advice is None:
-        raise UserError(_nothing_possible(facts, estimates, loaded))
+        known = yield from _what_fits(files, typed, estimates, device)
+        raise UserError(_nothing_possible(facts, known, loaded))
     facts, settings = _all_settings(facts, advice.tuning_method)
     known = estimates[advice.tuning_method]
     if facts.decided.get(RANK, USUAL_RANK) != USUAL_RANK:  # larger than what was estimated
@@ -209,8 +210,6 @@ def _seen(prepared: Prepared, pool: Sequence[Conversation]) -> RowsSeen:
 
 def _facts(loaded: Loaded, rows: RowsSeen, quality: Quality, pool: Sequence[Conversation], root: Path) -> Facts:
     settings = loaded.settings
-    asks = any(row.form != "text" for row in pool)
-    answers = {row.messages[-1].content.strip().casefold() for row in pool}
     written = [
         path for path in loaded.provenance if path.startswith("training_config.") and run_file.written(loaded, path)
     ]
@@ -219,13 +218,20 @@ def _facts(loaded: Loaded, rows: RowsSeen, quality: Quality, pool: Sequence[Conv
         rows=rows.train,
         trained_tokens=rows.trained_tokens,
         labels=rows.labels,
-        same_answer=asks and len(pool) > 1 and len(answers) == 1,
+        same_answer=same_answer(pool),
         answer_tokens=rows.answer_tokens,
         verdict=quality.verdict,
         changes=tuple(change.what for change in quality.changes()),
         evidence=evidence(settings, root),
         decided={path: _value_of(settings, path) for path in written},
     )
+
+
+def same_answer(rows: Sequence[Conversation]) -> bool:
+    """Whether several rows that ask something all want the same text and the same calls of tools."""
+    last = [next(message for message in reversed(row.messages) if message.role == "assistant") for row in rows]
+    answers = {(message.content.strip().casefold(), str(message.tool_calls)) for message in last}
+    return len(rows) > 1 and len(answers) == 1 and any(row.form != "text" for row in rows)
 
 
 def _value_of(settings: Any, path: str) -> Any:
@@ -270,15 +276,15 @@ def _estimated(
 ) -> Generator[Event, None, Estimated]:
     """Time by what goes through the model on average; memory by the longest row, where that is far longer."""
     usual = max(2, ceil(rows.distinct_tokens))
-    known = yield from estimate(files, overrides=overrides, row_tokens=usual, device=device)
+    known = yield from estimate(files, overrides=overrides, row_tokens=usual, device=device, largest=None)
     if known.cost is None or rows.longest_tokens <= LONG * usual:
         return known
-    most = yield from estimate(files, overrides=overrides, row_tokens=rows.longest_tokens, device=device)
+    most = yield from estimate(files, overrides=overrides, row_tokens=rows.longest_tokens, device=device, largest=None)
     assert most.cost is not None
     if most.cost.peak_bytes <= known.cost.peak_bytes:
         return known
     cost = replace(known.cost, training=most.cost.training, evaluation=most.cost.evaluation)
-    return replace(known, cost=cost, largest=most.largest)
+    return replace(known, cost=cost)
 
 
 def _prompted(
@@ -298,15 +304,30 @@ def _prompted(
     return (yield from prompted(loaded, base, held_out, pool))
 
 
-def _nothing_possible(facts: Facts, estimates: Mapping[TuningMethod, Estimated], loaded: Loaded) -> list[Mistake]:
-    """Why no method is possible, each with its reason, and what fits instead."""
+def _what_fits(
+    files: Sequence[str], typed: Sequence[str], estimates: Mapping[TuningMethod, Estimated], device: str
+) -> Generator[Event, None, Estimated | None]:
+    """The method that takes least, with what of it would fit at most; None where none could be estimated."""
+    costs = {name: known.cost.peak_bytes for name, known in estimates.items() if known.cost is not None}
+    if not costs:
+        return None
+    least = min(costs, key=lambda name: costs[name])
+    cost = estimates[least].cost
+    assert cost is not None
+    overrides, tokens = _overrides(typed, least, ()), cost.load.row_tokens
+    return (yield from estimate(files, overrides=overrides, row_tokens=tokens, device=device, largest=True))
+
+
+def _nothing_possible(facts: Facts, known: Estimated | None, loaded: Loaded) -> list[Mistake]:
+    """Why no method is possible, each with its reason, and what fits instead of the one that takes least."""
     where = f"model: {loaded.settings.model}"
     allowed = mission.allowed_methods(facts.budget)
     reasons = {name: reason for name, reason in left_out(facts).items() if name in allowed}
-    fitting = next((known.largest.model for known in estimates.values() if known.largest and known.largest.model), None)
+    fitting = known.largest.model if known and known.largest else None
     instead = f"a model of the size of {fitting} fits" if fitting else "name a smaller model"
-    least = min((known.cost.peak_bytes for known in estimates.values() if known.cost), default=None)
-    other = f", or a machine with {size(least)}: luthier estimate --model M --device 80GiB" if least else ""
+    other = ""
+    if known and known.cost:
+        other = f", or a machine with {size(known.cost.peak_bytes)}: luthier estimate --model M --device 80GiB"
     remedy = f"{instead}: --model smollm2-135m-instruct{other}"
     return [Mistake(f"{name} is not possible: {reason}", where, remedy) for name, reason in reasons.items()]
 

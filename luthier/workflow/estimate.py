@@ -76,12 +76,13 @@ def estimate(
     device: str = "cpu",
     processes: int = 1,
     price_per_hour: float | None = None,
-    largest: bool = False,
+    largest: bool | None = False,
     probe: bool = False,
 ) -> Generator[Event, None, Estimated]:
     """Counts the parameters, and works out memory, computation and time of a run with these settings.
 
-    `model` may be a bare config.json. With `largest` also what would fit at most, with `probe` after a few real steps
+    `model` may be a bare config.json. With `largest` also what would fit at most (None: not
+    even where it does not fit), with `probe` after a few real steps
     on this machine. Raises `UserError` for a model that cannot be read, and settings that do not fit it.
     """
     given = [f"model={model}"] if model is not None else []
@@ -129,7 +130,7 @@ def _worked_out(
     settings: Settings,
     rows: int | None,
     price_per_hour: float | None,
-    largest: bool,
+    largest: bool | None,
     probe: bool,
 ) -> Generator[Event, None, Estimated]:
     from luthier.advice.estimate import fitting
@@ -144,7 +145,7 @@ def _worked_out(
     known = replace(known, cost=corrected(cost, probed), probed=probed)
     if rows is not None:
         known = _whole_run(known, settings, rows, price_per_hour)
-    if largest or known.fits is False:
+    if largest or (largest is False and known.fits is False):
         known = replace(known, largest=(yield from _largest(known, candidate, place, settings)))
     return known
 

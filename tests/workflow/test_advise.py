@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from luthier.errors import UserError
-from luthier.flow import Note, result_of
+from luthier.flow import Conversation, Message, Note, Place, ToolCall, result_of
 from luthier.models import Source
 from luthier.runs import Run, describe_environment
 from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
-from luthier.workflow.advise import Advised, advise, data_of_advice
+from luthier.workflow.advise import Advised, advise, data_of_advice, same_answer
 from luthier.workflow.auto_method import method_chosen, method_of_the_first
 from luthier.workflow.evidence import evidence
 from luthier.workflow.train import train
@@ -127,6 +127,13 @@ def test_rows_of_one_answer_are_no_reason_to_train(tmp_path: Path, tiny_model: S
     answer = advised(write(tmp_path / "rows.jsonl", 30, lambda number: "yes"), tiny_model)
     assert not answer.fine_tune
     assert answer.advice.why.startswith("Every row wants the same answer")
+
+
+def test_calls_of_tools_are_answers_although_their_text_is_empty() -> None:
+    calls = [Message("assistant", "", tool_calls=(ToolCall("find", {"order": number % 2}),)) for number in range(4)]
+    rows = [Conversation("chat", (Message("user", "?"), call), Place("rows.jsonl", 1)) for call in calls]
+    assert same_answer(rows) is False
+    assert same_answer(rows[::2]) is True
 
 
 def test_targets_that_nothing_can_measure_are_said_with_one_to_set(tmp_path: Path, tiny_model: Source) -> None:
