@@ -37,7 +37,7 @@ def advise(
     ] = "cpu",
     json: JsonOption = False,
 ) -> Job:
-    """Name the method for your rows, with its settings and why; or say that prompting is enough.
+    """Name the method for your rows, and why; or none.
 
     The rows are checked, and the untouched model is asked some of them, without and with examples in the prompt. Every
     rule is in the documentation with its source.
