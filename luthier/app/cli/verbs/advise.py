@@ -37,7 +37,7 @@ def advise(
     ] = "cpu",
     json: JsonOption = False,
 ) -> Job:
-    """Name the method for your rows, with its settings and why; or say that prompting is enough.
+    """Choose a method for your rows, or see that a prompt does.
 
     The rows are checked, and the untouched model is asked some of them, without and with examples in the prompt. Every
     rule is in the documentation with its source.
