@@ -35,7 +35,7 @@ from luthier.workflow.estimate import Estimated, data_of, estimate
 from luthier.workflow.evidence import evidence
 from luthier.workflow.loaded_model import Named, find
 from luthier.workflow.prepare import Prepared, prepare, said
-from luthier.workflow.prompting import Prompted, prompted
+from luthier.workflow.prompting import MEASURED_ROWS, Prompted, prompted
 
 LOOKED_AT = 2_000
 """Rows whose answers are looked at, and from which examples and measured rows are taken."""
@@ -160,8 +160,8 @@ def _checked(loaded: Loaded) -> Generator[Event, None, Quality]:
 
 
 def _pool(loaded: Loaded, prepared: Prepared) -> tuple[list[Conversation], list[Conversation]]:
-    """Rows that may be shown as examples, and those that are held out of that: validation rows, or where these are
-    few, every row but the first ones."""
+    """Rows that may be shown as examples, and those that are held out of that: validation rows, and where these are
+    fewer than are measured up to half of the others, which nothing was trained on yet."""
     data = loaded.settings.data
     sources, _ = look([(run_file.shown(file.path), 1.0) for file in data.train or ()], data.format, data.columns)
     pool = sampled(sources, LOOKED_AT)
@@ -171,10 +171,8 @@ def _pool(loaded: Loaded, prepared: Prepared) -> tuple[list[Conversation], list[
     held = {(row.place.file, row.place.line) for row in _spread(prepared.validation, LOOKED_AT * 2)}
     held_out = [row for row in pool if (row.place.file, row.place.line) in held]
     left = [row for row in pool if (row.place.file, row.place.line) not in held]
-    if len(held_out) < 20:
-        middle = len(left) // 2
-        return left[:middle], [*held_out, *left[middle:]]
-    return left, held_out
+    middle = max(len(left) // 2, len(left) - max(0, MEASURED_ROWS - len(held_out)))
+    return left[:middle], [*held_out, *left[middle:]]
 
 
 def _spread(rows: Any, most: int) -> list[Tokenized]:
