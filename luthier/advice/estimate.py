@@ -129,10 +129,17 @@ def cost(candidate: Candidate, load: Load, machine: Machine) -> Cost:
         update = machine.seconds(Work((), 0.0, UPDATE_BYTES * candidate.trainable, 0))
         seconds = load.passes * a_pass + update
     flop = _line([one.work.flop for one in traced], steps) / (load.rows_a_pass * load.row_tokens)
-    if load.checkpointing:  # freed blocks are given back at once then
-        machine = replace(machine, heap=1.0, keeps_heap=False)
+    machine = _heaped(machine, candidate, load)
     training = _memory(candidate, most, machine)
     return Cost(load, training, _after(training, _memory(candidate, scoring, machine), machine), flop, seconds)
+
+
+def _heaped(machine: Machine, candidate: Candidate, load: Load) -> Machine:
+    """The machine with its heap as this step finds it."""
+    if load.checkpointing:  # large freed blocks are given back at once then
+        return replace(machine, heap=1.0, keeps_heap=False)
+    heap = machine.heap if candidate.beside else machine.heap_of_trained
+    return replace(machine, heap=heap * (machine.heap_again if load.passes > 1 else 1.0), small_blocks=0)
 
 
 def fitting(candidate: Candidate, load: Load, machine: Machine) -> Cost:
@@ -156,7 +163,7 @@ def _memory(candidate: Candidate, peak: Peak, machine: Machine) -> Memory:
         optimizer=OPTIMIZER_BYTES * candidate.trainable,
         activations=round(machine.heap * peak.activations),
         logits=round(peak.logits),
-        temporary=round(machine.heap * peak.temporary) + candidate.unpacked_bytes,
+        temporary=round(machine.heap * peak.temporary) + candidate.unpacked_bytes + machine.small_blocks,
         libraries=machine.library_bytes,
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from luthier.advice.estimate import Candidate, Load, cost
+from luthier.advice.estimate import GRADIENT_BYTES, OPTIMIZER_BYTES, TRAINED_BYTES, Candidate, Load, cost
 from luthier.advice.machine import Machine
 
 LADDER: dict[str, tuple[int, int, int, int, int, int, bool]] = {
@@ -32,6 +33,13 @@ def twice(candidate: Candidate, load: Load, machine: Machine) -> int:
     return cost(candidate, replace(load, checkpointing=True), machine).peak_bytes
 
 
+def standing(candidate: Candidate, machine: Machine) -> int:
+    """The bytes that stand in memory whatever goes through the model: libraries, weights, gradients, optimizer."""
+    beside = TRAINED_BYTES if candidate.beside else 0
+    each = beside + GRADIENT_BYTES + OPTIMIZER_BYTES
+    return machine.library_bytes + candidate.weight_bytes + each * candidate.trainable
+
+
 def largest_fitting(peak: Callable[[int], int], from_: int, bound: int, most: int | None = None) -> int | None:
     """The largest number of which `peak(number)` bytes are within a bound, taking it for a straight line above `from_`.
 
@@ -45,18 +53,17 @@ def largest_fitting(peak: Callable[[int], int], from_: int, bound: int, most: in
     return found if most is None else min(found, most)
 
 
-def largest_known_model(peak: Callable[[Path], int], bound: int) -> str | None:
-    """The largest model of the ladder within a bound; `peak` is given its configuration file."""
+def largest_known_model(least: Callable[[Path], int], peak: Callable[[Path], int], bound: int) -> str | None:
+    """The largest model of the ladder within a bound. `peak` is given its configuration file; `least` gives the part of
+    the same that is counted at once, so that what cannot fit is not traced."""
     names = list(LADDER)
-    least, most = 0, len(names)  # names[:least] fit, names[most:] do not
     with tempfile.TemporaryDirectory() as folder:
-        while least < most:
-            middle = (least + most) // 2
-            if peak(_written(names[middle], Path(folder))) <= bound:
-                least = middle + 1
-            else:
-                most = middle
-    return names[least - 1] if least else None
+        paths = [_written(name, Path(folder)) for name in names]
+        first = bisect_right(range(len(names)), bound, key=lambda number: least(paths[number]))
+        for number in reversed(range(first)):
+            if peak(paths[number]) <= bound:
+                return names[number]
+    return None
 
 
 def _written(name: str, folder: Path) -> Path:

@@ -84,10 +84,10 @@ def _compared(of: str, day: str, steps: list[dict[str, Any]], expected: Cost, ra
     """The median of all steps but the first, in which libraries set themselves up."""
     taken = sorted(line["seconds"] for line in steps[1:])
     median = taken[len(taken) // 2]
-    peak, before = steps[-1]["peak_bytes"], steps[-1]["library_bytes"]
-    own = expected.training.total - expected.training.libraries
+    peak, libraries = steps[-1]["peak_bytes"], expected.training.libraries
+    own = expected.training.total - libraries
     by_time = median / expected.step_seconds if expected.step_seconds else None
-    return Probed(of, day, len(steps), median, peak, by_time, (peak - before) / own if own else None, ran_out)
+    return Probed(of, day, len(steps), median, peak, by_time, max(0, peak - libraries) / own if own else None, ran_out)
 
 
 def corrected(expected: Cost, probed: Probed | None) -> Cost:

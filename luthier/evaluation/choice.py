@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from luthier.evaluation.compare import Comparison, Method, leader, not_told_apart
+from luthier.evaluation.compare import Comparison, Method, goodness, leader, not_told_apart
 
 
 def chosen(found: Comparison) -> Comparison:
@@ -38,12 +38,24 @@ def _why(found: Comparison, able: list[Method], first: Method, best: Method, ali
         leads = f"{first.run} leads by {words}, beyond noise" if len(able) > 1 else ""
         said += [leads + only] if leads else []
     else:
-        said.append(f"{first.run} leads by {words}, but is not told apart from {others}")
+        equal = all(goodness(method, found.decided_by) == goodness(first, found.decided_by) for method in alike)
+        leads = f"{_names(alike)} are equal by {words}"
+        said.append(leads if equal else f"{first.run} leads by {words}, but is not told apart from {others}")
         said.append(f"of these {best.run} takes the least memory")
+        said += _by_loss(found, best, alike)
     missed = _missed(best)
     if missed:
         said.append(f"it misses its target{'s' if len(missed) > 1 else ''} {' and '.join(missed)}")
     return [f"{best.run} is the one to take", *said]
+
+
+def _by_loss(found: Comparison, best: Method, alike: list[Method]) -> list[str]:
+    """Which of them is better than the best by loss, where another metric decides and does not tell them apart."""
+    if found.decided_by == "loss" or "loss" not in best.metrics:
+        return []
+    near = not_told_apart(best.run, found.pairs, "loss")
+    better = [one for one in alike if one.run not in near and goodness(one, "loss") > goodness(best, "loss")]
+    return [f"by loss {_names(better)} {'is' if len(better) == 1 else 'are'} better than it"] if better else []
 
 
 def _missed(method: Method) -> list[str]:

@@ -182,10 +182,9 @@ def _asked(
 def _lines(methods: Sequence[str], variants: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Each line's name and settings: every method with every variant."""
     named = methods or ([] if variants else list(mission.METHODS))
-    sides: list[tuple[str, tuple[str, ...]]] = [(method, (f"tuning_method={method}",)) for method in named] or [
-        ("", ())
-    ]
-    others = [
+    sides: list[tuple[str, tuple[str, ...]]]
+    sides = [(method, (f"tuning_method={method}",)) for method in named] or [("", ())]
+    others: list[tuple[str, tuple[str, ...]]] = [
         (" ".join(part.rpartition(".")[2] for part in variant.split()), tuple(variant.split())) for variant in variants
     ] or [("", ())]
     return [(f"{one} {other}".strip(), (*own, *more)) for (one, own), (other, more) in product(sides, others)]

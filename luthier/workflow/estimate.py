@@ -101,7 +101,7 @@ def estimate(
     chosen = run_file.method(settings.tuning_method)
     loaded = _resolved(loaded, chosen, built)
     settings = loaded.settings
-    here = machine(device)
+    here = machine(device, settings.tuning_method)
     loaded = _precision(loaded, chosen, here)
     settings = loaded.settings
     precision = settings.training_config.hyperparameters.precision
@@ -289,7 +289,7 @@ def _largest(
     known: Estimated, candidate: Candidate, place: Source | Path, settings: Settings
 ) -> Generator[Event, None, Largest]:
     """What would fit. Each is a straight line through two costs, of which the one at its end is worked out again."""
-    from luthier.advice.largest import largest_fitting, largest_known_model, twice
+    from luthier.advice.largest import largest_fitting, largest_known_model, standing, twice
     from luthier.models import measure, skeleton
 
     assert known.cost is not None
@@ -317,7 +317,11 @@ def _largest(
         widest = _widest(method, own, name, place)
         size = largest_fitting(grown, min(2 * getattr(own, name), widest // 2), bound, widest) if widest > 1 else widest
     yield Progress("looking for the largest model", 2, 3)
-    model = largest_known_model(lambda path: twice(candidate_of(path, settings, method), load, here), bound)
+    model = largest_known_model(
+        lambda path: standing(candidate_of(path, settings, method), here),
+        lambda path: twice(candidate_of(path, settings, method), load, here),
+        bound,
+    )
     return Largest(tokens, size, name, model)
 
 

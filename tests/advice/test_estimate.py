@@ -167,14 +167,14 @@ def test_a_probe_s_steps_but_the_first_correct_time_and_what_moves_in_memory(
     expected = cost_of(weights=100, activations=300, logits=100, libraries=1000)
     lines = [{"seconds": taken, "peak_bytes": 1700, "library_bytes": 1100} for taken in (9.0, 3.0, 5.0, 4.0)]
     found = probe._compared("lora float32", "2026-11-23", lines, expected, False)
-    assert (found.step_seconds, found.time_factor, found.memory_factor) == (4.0, 2.0, 1.2)
+    assert (found.step_seconds, found.time_factor, found.memory_factor) == (4.0, 2.0, 1.4)
     probe.keep("a/model", found)
     assert probe.kept("a/model", "lora", "float32") == found
     assert probe.kept("a/model", "full", "float32") is None
     after = probe.corrected(expected, found)
-    # 600 were there beside the libraries instead of 500: the weights stay, the rest grows from 400 to 500.
-    assert (after.training.weights, after.training.activations, after.training.logits) == (100, 375, 125)
-    assert after.training.total == 1600
+    # 700 were there beside the libraries instead of 500: the weights stay, the rest grows from 400 to 600.
+    assert (after.training.weights, after.training.activations, after.training.logits) == (100, 450, 150)
+    assert after.training.total == 1700
     assert after.step_seconds == 4.0
     monkeypatch.setattr(machine, "cpu_name", lambda: "another")
     assert probe.kept("a/model", "lora", "float32") is None

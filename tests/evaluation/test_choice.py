@@ -39,6 +39,17 @@ def test_of_methods_that_are_not_told_apart_the_one_with_the_least_memory_is_tak
     assert "full leads by accuracy, but is not told apart from lora; of these lora takes the least memory" in found.why
 
 
+def test_equal_methods_are_said_to_be_equal_and_which_is_better_by_loss() -> None:
+    lines = [
+        replace(method(name, kept(share(30), loss)), peak_memory_bytes=memory)
+        for name, loss, memory in (("full", 1.0, 3000), ("lora", 1.1, 1000))
+    ]
+    found = chosen(result_of(compare(lines, [[kept(share(30))], [kept(share(30), 1.1)]], {}, "t.jsonl")))
+    assert found.best == "lora"
+    assert "full and lora are equal by accuracy" in found.why
+    assert "by loss full is better than it" in found.why
+
+
 def test_a_lead_beyond_noise_is_taken_whatever_its_memory() -> None:
     found = compared((line("full", 58, 3000), 58), (line("lora", 30, 1000), 30))
     assert (found.best, found.not_told_apart) == ("full", ())
