@@ -110,14 +110,23 @@ class ComparisonFolder:
         return self.folder / "plan.json"
 
 
-def comparisons(root: Path = Path("runs")) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Every finished comparison of methods under a folder, the newest first: its folder and what comparison.json
-    holds. What cannot be read is left out."""
-    paths = sorted(root.glob("*/reports/comparison.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in paths:
-        found = _read(path)
-        if found is not None:
-            yield path.parents[1], found
+@dataclass(frozen=True, slots=True)
+class KeptComparison:
+    """A reports/comparison.json and the run, or the folder of a comparison, in which it stands. `content` is an object,
+    of whatever shape."""
+
+    run: Run
+    path: Path
+    content: Mapping[str, Any]
+
+
+def comparisons(root: Path) -> Iterator[KeptComparison]:
+    """Every comparison under a folder of runs, the newest first. What cannot be read is left out."""
+    found = [(path.stat().st_mtime, path) for path in root.glob("*/reports/comparison.json")]
+    for _, path in sorted(found, reverse=True):
+        content = _read(path)
+        if content is not None:
+            yield KeptComparison(Run(path.parents[1]), path, content)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from luthier.advice.facts import Evidence
 from luthier.errors import UserError
-from luthier.runs.comparisons import KeptComparison, comparisons
+from luthier.runs.comparison import KeptComparison, comparisons
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
 from luthier.settings import mission

@@ -141,4 +141,4 @@ def test_two_methods_over_two_seeds_go_on_after_a_kill_and_come_out_as_one_table
         assert len({run.steps()[-1].step for run in runs}) == 1
     assert said["front"]["seconds"]
     assert not (folder / "search").exists()
-    assert [place for place, _ in comparisons(tmp_path / "runs")] == [folder]
+    assert [kept.run.folder for kept in comparisons(tmp_path / "runs")] == [folder]
