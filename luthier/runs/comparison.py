@@ -119,6 +119,12 @@ class KeptComparison:
     path: Path
     content: Mapping[str, Any]
 
+    def runs(self) -> Iterator[Run]:
+        """The run that keeps it, or the runs in the comparison's folder."""
+        yield self.run
+        for path in sorted(self.run.folder.glob("*/run.json")):
+            yield Run(path.parent)
+
 
 def comparisons(root: Path) -> Iterator[KeptComparison]:
     """Every comparison under a folder of runs, the newest first. What cannot be read is left out."""

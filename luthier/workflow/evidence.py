@@ -41,8 +41,8 @@ def _best(content: Mapping[str, Any]) -> TuningMethod | None:
 
 
 def _runs(kept: KeptComparison, root: Path) -> Iterator[Run]:
-    """The run that keeps the comparison, and those that it names."""
-    yield kept.run
+    """The run that keeps the comparison or those in its folder, and those that it names."""
+    yield from kept.runs()
     methods = kept.content.get("methods")
     for entry in methods if isinstance(methods, list) else []:
         name = entry.get("run") if isinstance(entry, dict) else None

@@ -14,6 +14,7 @@ from luthier.errors import UserError
 from luthier.flow import Conversation, Message, Note, Place, ToolCall, result_of
 from luthier.models import Source
 from luthier.runs import Run, describe_environment
+from luthier.runs.comparison import ComparisonFolder
 from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
 from luthier.workflow.advise import Advised, advise, data_of_advice, same_answer
@@ -251,6 +252,17 @@ def test_a_comparison_with_this_model_on_these_rows_is_evidence(best: str, tmp_p
     [found] = evidence(loaded.settings, tmp_path / "runs")
     assert found.best == "prefix_tuning"
     assert found.report.endswith("earlier/reports/comparison.json")
+
+
+def test_a_comparison_of_methods_is_evidence_by_the_runs_in_its_folder(tmp_path: Path, tiny_model: Source) -> None:
+    loaded = settings_of(write(tmp_path / "rows.jsonl", 12), tiny_model)
+    place = ComparisonFolder.find(tmp_path / "runs", "rows", {})
+    run = Run.create(place.folder, "lora-seed-0")
+    run.write_settings(to_yaml(loaded), to_data(loaded.provenance))
+    run.write_environment(describe_environment([], run_file.data_files(loaded.settings)))
+    place.write({"methods": [{"tuning_method": "lora", "run": "lora", "runs": [str(run.folder)]}], "best": "lora"}, "")
+    [found] = evidence(loaded.settings, tmp_path / "runs")
+    assert (found.best, found.report) == ("lora", str(place.folder / "reports" / "comparison.json"))
 
 
 @pytest.mark.parametrize("other", ["rows", "model", "best", "shape", "text"])
