@@ -21,7 +21,6 @@ from luthier.data import templates
 from luthier.data.render import TrainOn, render, stop_tokens
 from luthier.data.tokenize import prompt_tokens, tokenize
 from luthier.flow import Conversation, Message, Place, Problem, Question, Rendered, Tokenized
-from luthier.settings.schema import Formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,8 +106,7 @@ def general(
     and answers.
     """
     chosen = sampled() if chosen is None else chosen
-    name, _ = templates.choose("auto", "chat", tokenizer)
-    chat = templates.load(name, {"chat": Formats().chat.template}, tokenizer)
+    chat = templates.for_chat(tokenizer)
     text = templates.load("text", {}, tokenizer)
     rows, asked, asked_at = [], [], []
     answered: dict[str, int] = {}

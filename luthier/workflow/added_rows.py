@@ -24,7 +24,6 @@ from luthier.errors import UserError, mistake
 from luthier.evaluation.general import general, unscored
 from luthier.flow import Conversation, Event, Message, Note, Place, Progress, Question, Rendered, Tokenized
 from luthier.report.numbers import count
-from luthier.settings.schema import Formats
 
 REPLAY_TOKENS = 64
 """Tokens of an answer of base's own; a longer one is trained on up to there, without an end."""
@@ -179,8 +178,7 @@ def replayed(
     lines: Sequence[Mapping[str, Any]], replay: Replay, tokenizer: Any, account: Account
 ) -> Generator[Event, None, tuple[list[Tokenized], Account]]:
     """The rows of tokens of base's own answers, as many as planned, and the account with them."""
-    name, _ = templates.choose("auto", "chat", tokenizer)
-    chat = templates.load(name, {"chat": Formats().chat.template}, tokenizer)
+    chat = templates.for_chat(tokenizer)
     made = []
     for number, line in enumerate(lines, 1):
         messages = (Message("user", line["prompt"]), Message("assistant", line["answer"]))

@@ -17,7 +17,6 @@ from luthier.data.templates import Template
 from luthier.data.tokenize import tokenize
 from luthier.flow import Conversation, Event, Message, Note, Problem, Progress, RowScore, Tokenized
 from luthier.report.numbers import count
-from luthier.settings.schema import Formats
 from luthier.workflow.loaded_model import find, open_for_use
 
 MODEL: Final = "smollm2-135m-instruct"
@@ -44,7 +43,7 @@ def answer_losses(
     filled = {"answer_loss": losses, "answer_loss_alone": alone, "answer_tokens": tokens}
     rows = spread(np.flatnonzero(~whole.held_out), ROWS)
     named = yield from find(name)
-    template = _template(named.tokenizer)
+    template = templates.for_chat(named.tokenizer)
     share = f"{len(rows):,} of {len(whole):,} rows, evenly spread" if len(rows) < len(whole) else f"{len(rows):,} rows"
     yield Note("rows", f"{name} reads the first {ANSWER} tokens of the answers of {share}, with and without the prompt")
     pairs: list[tuple[int, Tokenized, Tokenized]] = []
@@ -84,12 +83,6 @@ def spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 def _a_token(score: RowScore) -> float:
     return score.loss / score.tokens
-
-
-def _template(tokenizer: Any) -> Template:
-    """The model's own template, else the run file's usual one for chat rows."""
-    name, _ = templates.choose("auto", "chat", tokenizer)
-    return templates.load(name, {"chat": Formats().chat.template}, tokenizer)
 
 
 def _alone(conversation: Conversation) -> Conversation:

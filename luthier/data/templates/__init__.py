@@ -19,6 +19,7 @@ from luthier.data.templates import _prefixes, _sandbox
 from luthier.data.templates._messages import PROBE_TOOL, Dialect, Plain, call_of_probe, find_dialect
 from luthier.errors import mistake
 from luthier.flow import Form, Message
+from luthier.settings.schema import Formats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -101,6 +102,12 @@ def load(name: str, formats: Mapping[str, str], tokenizer: PreTrainedTokenizerBa
             "write `data.template: formats`, or mend chat_template.jinja beside the tokenizer",
         ) from None
     return template
+
+
+def for_chat(tokenizer: PreTrainedTokenizerBase) -> Template:
+    """What chat rows stand under where no run file says otherwise: the model's own template, else `formats.chat`."""
+    name, _ = choose("auto", "chat", tokenizer)
+    return load(name, {"chat": Formats().chat.template}, tokenizer)
 
 
 def send(
