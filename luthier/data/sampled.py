@@ -11,6 +11,11 @@ from luthier.data.split import content_hash
 from luthier.flow import Conversation
 
 
+def strided(rows: int, most: int) -> range:
+    """At most so many of the numbers of some rows, evenly spread from the first on: of 10 rows and 4, 0, 3, 6 and 9."""
+    return range(0, rows, max(1, -(-rows // most)))
+
+
 def sampled(sources: Sequence[Source], most: int) -> list[Conversation]:
     """At most so many of the rows that can be used, those with the smallest `content_hash`, in that order; of rows that
     say the same, one."""

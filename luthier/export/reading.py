@@ -6,6 +6,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.models.loading import keep_packed_as_read
 from luthier.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def load_plain(folder: Path, precision: str, device: torch.device, **options: An
     safely = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
     with quiet():
         model = causal.from_pretrained(folder, dtype=getattr(torch, precision), **safely, **options)
+    keep_packed_as_read(model)
     return (model if model.device == device else model.to(device)).eval()
 
 

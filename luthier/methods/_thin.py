@@ -59,7 +59,7 @@ class _Beside(torch.autograd.Function):
         kept = x.new_empty(x.shape, dtype=torch.bool).bernoulli_(1 - dropout) if dropout else None
         inner = _seen(x, kept, dropout, first.dtype) @ first.T
         ctx.save_for_backward(x, kept, inner, first, second)
-        ctx.scale, ctx.dropout, ctx.base = scale, dropout, base.dtype
+        ctx.scale, ctx.dropout = scale, dropout
         wide = base.to(second.dtype).flatten(0, -2)
         return torch.addmm(wide, inner, second.T, alpha=scale).view_as(base).to(base.dtype)
 

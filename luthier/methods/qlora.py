@@ -111,7 +111,7 @@ def load_base(source: Source, dtype: torch.dtype, settings: Settings) -> Any:
     if lacking := missing():
         raise UserError(lacking)
     hush()
-    from bitsandbytes.nn import Linear4bit, Params4bit
+    from bitsandbytes.nn import Params4bit
     from transformers import BitsAndBytesConfig
 
     from luthier.models import load_model
@@ -124,10 +124,6 @@ def load_base(source: Source, dtype: torch.dtype, settings: Settings) -> Any:
         bnb_4bit_compute_dtype=computing,
     )
     model = load_model(source, "auto", quantization=quantization)
-    for module in model.modules():
-        if isinstance(module, Linear4bit):
-            # Where it is true, the first pass without gradients packs the weights in a way that has none any more.
-            module.support_avx512bf16_for_cpu = False
     for parameter in model.parameters():
         if not isinstance(parameter, Params4bit):
             parameter.data = parameter.data.to(dtype)

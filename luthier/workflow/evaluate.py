@@ -14,6 +14,7 @@ import orjson
 from luthier.data.check import Problems, listed, load_rows
 from luthier.data.likeness import Words
 from luthier.data.render import render_all
+from luthier.data.sampled import strided
 from luthier.data.sides import sides
 from luthier.data.tokenize import questions, tokenize_all
 from luthier.engine.forward import Engine, in_order
@@ -91,7 +92,7 @@ def evaluate(
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
-        answered = answered[:: -(-len(asked) // LONG_ANSWERS)]
+        answered = strided(len(asked), LONG_ANSWERS)
     limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
     questioned = [asked[index] for index in answered]
     labels = labels_behind(conversations, asked, rows, opened)

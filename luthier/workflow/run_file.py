@@ -114,7 +114,11 @@ def _not_yet(settings: Settings) -> list[Mistake]:
 
 def _missing(settings: Settings) -> list[Mistake]:
     """What the method needs and this machine lacks."""
-    if settings.tuning_method == AUTO or not hasattr(method(settings.tuning_method), "missing"):
-        return []
-    lacking = method(settings.tuning_method).missing()
-    return [lacking] if lacking else []
+    found = None if settings.tuning_method == AUTO else lacking(method(settings.tuning_method))
+    return [found] if found else []
+
+
+def lacking(of_method: Any) -> Mistake | None:
+    """What a method needs and this machine lacks."""
+    found: Mistake | None = of_method.missing() if hasattr(of_method, "missing") else None
+    return found

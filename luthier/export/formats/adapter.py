@@ -77,11 +77,6 @@ def write(finished: Finished, folder: Path) -> None:
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-PACKS = "support_avx512bf16_for_cpu"
-"""bitsandbytes' mark of a layer whose weights it packs anew on a CPU with bfloat16 instructions: then their scales are
-rounded to bfloat16, which is no fault of the export, and layers of under 64 columns fail."""
-
-
 def read(finished: Finished, folder: Path, precision: str, device: torch.device) -> Logits:
     """The untuned model loaded by transformers, the adapter put on it by PEFT."""
     from peft import PeftModel
@@ -91,9 +86,6 @@ def read(finished: Finished, folder: Path, precision: str, device: torch.device)
     if four_bits := _four_bits(finished, precision):
         options["quantization_config"] = BitsAndBytesConfig(**four_bits)
     plain = load_plain(finished.base_folder, precision, device, **options)
-    for module in plain.modules():
-        if hasattr(module, PACKS):
-            setattr(module, PACKS, False)
     with quiet():
         model: Any = PeftModel.from_pretrained(plain, str(folder)).to(device)
     return logits_of(model.eval(), plain)
