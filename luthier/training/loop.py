@@ -10,16 +10,15 @@ import json
 import math
 import resource
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
-from luthier.data.prepared import Mixed
 from luthier.engine import objectives
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
@@ -37,6 +36,8 @@ from luthier.training.sick import Health, SickStep
 
 if TYPE_CHECKING:
     from luthier.settings.schema import Hyperparameters
+
+Made = TypeVar("Made")
 
 STATE_FILE = "training.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -88,6 +89,8 @@ class Training:
 
     `passes` holds, by the first step that they are for, how much goes through the model at once: at 0 what is decided
     before the run, then an entry for each step at which memory ran out. It has to be kept in the run as a whole.
+    `asked` is what is answered at each evaluation, `looked_at` the rows of which some are scored there: the training
+    rows where none are given.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class Training:
         plan: Plan,
         world: World | None = None,
         asked: Asked | None = None,
+        looked_at: Sequence[Tokenized] | None = None,
     ) -> None:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
         self.engine, self.rows, self.validation, self.plan = engine, rows, validation, plan
         self.world, self.asked = world or World(), asked
+        self.looked_at = rows if looked_at is None else looked_at
         own = (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes)
         self.passes = {0: Passes(plan.tokens_a_pass, *own)}
         self.health = Health()
@@ -300,9 +305,8 @@ class Training:
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
-        rows = self.rows.rows if isinstance(self.rows, Mixed) else self.rows  # of the files, each weighed as it stands
-        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(rows))[:TRAIN_SAMPLE]
-        sample = Chosen(rows, sorted(chosen.tolist()))
+        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.looked_at))[:TRAIN_SAMPLE]
+        sample = Chosen(self.looked_at, sorted(chosen.tolist()))
         self.engine = self._passes_of(self.step).put_on(self.engine)
         count = len(self.validation)
         scores = yield from self._scored(self.validation, sample)
@@ -346,28 +350,36 @@ class Training:
 
     def _scored(self, *several: Sequence[Tokenized]) -> Generator[Progress, None, list[RowScore]]:
         """The scores of the rows of several sequences, in order; each process goes through a share of them."""
-        total, before = sum(len(rows) for rows in several), 0
-        found: dict[int, RowScore] = {}
-        for rows in several:
-            own = range(self.world.rank, len(rows), self.world.size)
-            for at, score in self.engine.scores(Chosen(rows, own)):
-                found[before + own[at]] = score
-                yield Progress("validating", min(total, len(found) * self.world.size), total)
-            before += len(rows)
-        every = dict(chain.from_iterable(one.items() for one in self.world.gathered(found)))
-        return [every[index] for index in range(total)]
+
+        def own_ones() -> Iterator[tuple[int, RowScore]]:
+            before = 0
+            for rows in several:
+                own = self._own(len(rows))
+                for at, score in self.engine.scores(Chosen(rows, own)):
+                    yield before + own[at], score
+                before += len(rows)
+
+        return (yield from self._of_all("validating", sum(len(rows) for rows in several), own_ones()))
 
     def _answered(self, asked: Asked) -> Generator[Progress, None, list[Answer]]:
         """The greedy answers to the validation questions, in order; each process gives a share of them."""
-        own = range(self.world.rank, len(asked.questions), self.world.size)
-        found: dict[int, Answer] = {}
-        some = Chosen(asked.questions, own)
-        for at, answer in answers(self.engine, some, asked.decode, asked.stops, asked.limit):
-            found[own[at]] = answer
-            done = min(len(asked.questions), len(found) * self.world.size)
-            yield Progress("answering validation rows", done, len(asked.questions))
-        every = dict(chain.from_iterable(one.items() for one in self.world.gathered(found)))
-        return [every[index] for index in range(len(asked.questions))]
+        own = self._own(len(asked.questions))
+        found = answers(self.engine, Chosen(asked.questions, own), asked.decode, asked.stops, asked.limit)
+        own_ones = ((own[at], answer) for at, answer in found)
+        return (yield from self._of_all("answering validation rows", len(asked.questions), own_ones))
+
+    def _own(self, count: int) -> range:
+        """Which of so many this process goes through."""
+        return range(self.world.rank, count, self.world.size)
+
+    def _of_all(self, what: str, total: int, own: Iterable[tuple[int, Made]]) -> Generator[Progress, None, list[Made]]:
+        """What all processes make, in order, where each makes its own, which come with their numbers."""
+        made: dict[int, Made] = {}
+        for at, one in own:
+            made[at] = one
+            yield Progress(what, min(total, len(made) * self.world.size), total)
+        every = dict(chain.from_iterable(some.items() for some in self.world.gathered(made)))
+        return [every[at] for at in range(total)]
 
     def files(self) -> Mapping[str, Callable[[Path], None]]:
         """The state of the run beside the weights: each file's name with what writes it.

@@ -209,7 +209,8 @@ def _get_ready(
         yield Note("warning", text)
     batch_size, metric = settings.training_config.hyperparameters.batch_size, settings.training_config.evaluation.metric
     asked = yield from asked_while_training(metric, prepared.validation, prepared.template, base.tokenizer, base.eos)
-    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world, asked)
+    of_files = prepared.train.rows  # each weighed as it stands, without what was added
+    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world, asked, of_files)
     if kept is None:
         free = available_bytes(engine.device)
         training.passes[0], why = choose_passes(engine, prepared.longest, batch_size, free, training.passes[0].tokens)
