@@ -18,9 +18,8 @@ from safetensors import SafetensorError
 
 from luthier.data import augment
 from luthier.data.check import Source, check_block
-from luthier.data.prepared import Recipe, arrays_of, digest_of, read_arrays, rows_of, write_arrays
+from luthier.data.prepared import Recipe, arrays_of, keep, place_of, read_arrays, rows_of
 from luthier.data.read import Block
-from luthier.errors import mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ def change_block(
     block: Block, source: Source, recipe: Recipe, folder: Path, names: Sequence[str], seed: int
 ) -> list[ChangedBlock]:
     """The block under each change, made unless `folder` has it. Raises `UserError` where it cannot be written."""
-    paths = {name: _path(block, source, recipe, folder, name, seed) for name in names}
+    paths = {name: place_of(block, source, recipe, folder, *_change(name, seed)) for name in names}
     found = {name: kept for name, path in paths.items() if (kept := _kept(path)) is not None}
     if len(found) < len(names):
         rows = check_block(block, source).conversations
@@ -48,22 +47,15 @@ def change_block(
             made = rows_of([row for row in changed if row is not None], recipe)
             tokens = [next(made) if row is not None else () for row in changed]
             stand_ins = [new or row for new, row in zip(changed, rows, strict=True)]
-            try:
-                write_arrays(paths[name], arrays_of(stand_ins, tokens) | {"applied": applied})
-            except OSError as error:
-                remedy = "free some space, or export LUTHIER_HOME=/a/folder/with/space"
-                raise mistake(f"rows cannot be kept: {error.strerror or error}", str(folder), remedy) from error
+            keep(paths[name], arrays_of(stand_ins, tokens) | {"applied": applied}, folder)
             found[name] = ChangedBlock(paths[name], applied)
     return [found[name] for name in names]
 
 
-def _path(block: Block, source: Source, recipe: Recipe, folder: Path, name: str, seed: int) -> Path:
-    """Where they are kept: what makes a block's tokens, the change's own file, and the seed."""
+def _change(name: str, seed: int) -> tuple[bytes, ...]:
+    """What changed rows depend on beside what the rows themselves do: the change's own file, and the seed."""
     code = Path(inspect.getfile(augment.load(name))).read_bytes()  # type: ignore[arg-type]
-    settings = (source.name, source.weight, sorted(source.columns.items()), source.detection and source.detection.form)
-    parts = (str(block.first_line), repr(settings), name, str(seed))
-    key = digest_of(recipe.fingerprint, block.digest(), code, *(part.encode() for part in parts)).hex()
-    return folder / key[:2] / f"{key}.safetensors"
+    return code, name.encode(), str(seed).encode()
 
 
 def _kept(path: Path) -> ChangedBlock | None:

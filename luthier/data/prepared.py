@@ -60,7 +60,7 @@ class Recipe:
         """Equal for recipes that make the same tokens."""
         day = (self.template.day or datetime.now().date().isoformat()) if self.template.prints_the_day else ""
         parts = (self.template.text, day, self.train_on, str(self.stops), _tokenizer_text(self.tokenizer), _code())
-        return digest_of(*(part.encode() for part in parts))
+        return _digest(*(part.encode() for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,7 @@ def prepare_block(block: Block, source: Source, recipe: Recipe, folder: Path) ->
 
     The file is written aside and renamed, so that it is whole or absent. Raises `UserError` where it cannot be written.
     """
-    settings = (source.name, source.weight, sorted(source.columns.items()), source.detection and source.detection.form)
-    key = digest_of(recipe.fingerprint, block.digest(), str(block.first_line).encode(), repr(settings).encode()).hex()
-    path = folder / key[:2] / f"{key}.safetensors"
+    path = place_of(block, source, recipe, folder)
     try:
         checked = json.decode(read_arrays(path, ("checked",))["checked"].tobytes(), type=Checked)
         os.utime(path)
@@ -95,14 +93,26 @@ def prepare_block(block: Block, source: Source, recipe: Recipe, folder: Path) ->
         problems = [*checked.problems, *(found for _, found in bad)]
         checked = Checked([], problems, counts, checked.unused, checked.fields)
         rows = [() if isinstance(found, Problem) else found for found in made]
-        try:
-            write_arrays(
-                path, arrays_of(conversations, rows) | {"checked": np.frombuffer(json.encode(checked), np.uint8)}
-            )
-        except OSError as error:
-            remedy = "free some space, or export LUTHIER_HOME=/a/folder/with/space; what is prepared is kept"
-            raise mistake(f"rows cannot be kept: {error.strerror or error}", str(folder), remedy) from error
+        about = {"checked": np.frombuffer(json.encode(checked), np.uint8)}
+        keep(path, arrays_of(conversations, rows) | about, folder)
     return Shard(path, checked)
+
+
+def place_of(block: Block, source: Source, recipe: Recipe, folder: Path, *more: bytes) -> Path:
+    """Where a block's rows are kept: by all that makes their tokens, and `more` that they depend on."""
+    settings = (source.name, source.weight, sorted(source.columns.items()), source.detection and source.detection.form)
+    own = str(block.first_line).encode(), repr(settings).encode()
+    key = _digest(recipe.fingerprint, block.digest(), *own, *more).hex()
+    return folder / key[:2] / f"{key}.safetensors"
+
+
+def keep(path: Path, arrays: dict[str, NDArray[Any]], folder: Path) -> None:
+    """Writes a block's rows. Raises `UserError` where `folder` cannot take them."""
+    try:
+        write_arrays(path, arrays)
+    except OSError as error:
+        remedy = "free some space, or export LUTHIER_HOME=/a/folder/with/space; what is prepared is kept"
+        raise mistake(f"rows cannot be kept: {error.strerror or error}", str(folder), remedy) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,10 +457,10 @@ def _code() -> str:
     """A digest of this package's part for data: other code may make other tokens."""
     here = Path(__file__).parent
     files = sorted(here.rglob("*.py"))
-    return digest_of(*(str(path.relative_to(here)).encode() + path.read_bytes() for path in files)).hex()
+    return _digest(*(str(path.relative_to(here)).encode() + path.read_bytes() for path in files)).hex()
 
 
-def digest_of(*parts: bytes) -> bytes:
+def _digest(*parts: bytes) -> bytes:
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
