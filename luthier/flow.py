@@ -4,6 +4,8 @@
                       |                                                                                        |
                       +--> Problem                                                method + engine + training --+
                                                                                         |
+    Finding, Remedy <--diagnosis--+                                                     |
+                                  |                                                     |
     Report <--evaluation-- run directory <-- StepLog, EvaluationLog <-------------------+
 
 Each state of the data has its own frozen type. Raw, checked, rendered and tokenized data never share one.
@@ -347,6 +349,52 @@ class Report:
     gaps: Mapping[str, Measure] = field(default_factory=dict)
     changes: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
     distances: Mapping[str, Measure] = field(default_factory=dict)
+
+
+# --------------------------------------------------------------------------------------------------- diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change that may cure a finding. `settings` maps a setting's path in the run file (`training_config.evaluation.
+    metric`) to its new value; `without` names the training rows to leave out. `why` says in a sentence why it may help,
+    `source` where that is known from."""
+
+    name: str
+    settings: Mapping[str, Any]
+    why: str
+    source: str = ""
+    without: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a run: `symptom` is its file's name in diagnosis/symptoms, `certainty` (0 to 1) the
+    probability that the evidence is no chance, `evidence` its numbers by name.
+
+    `cause` names the likely cause, told apart from the others by the evidence; `says` is the finding in two sentences
+    for a person; `remedies` are to be tried in this order. `step` is the moment where it began to show, if it has one;
+    `curves` are what to look at: points (step, value) by name.
+    """
+
+    symptom: str
+    certainty: float
+    cause: str
+    says: str
+    evidence: Mapping[str, Measure]
+    remedies: tuple[Remedy, ...]
+    step: int | None = None
+    curves: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The findings of a run, the surest first; a healthy run has none. `unknown` maps a symptom that could not be
+    looked for to what is missing for it."""
+
+    run: str
+    findings: tuple[Finding, ...]
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------ events
