@@ -28,6 +28,9 @@ Fill = Callable[[Whole], Generator[Event, None, Mapping[str, NDArray[Any]]]]
 LISTED: Final = 1_000
 """Hits of a check that are listed one by one; the others are counted, and their rows known."""
 CHANGES: Final = 3
+READING: Final = "reading"
+"""Stands for a check's name where rows could not be read as rows."""
+MEND: Final = "rows that cannot be used: mend each as it says, or leave them out with --write FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The six criteria of all rows. `complete` is false where reading was stopped before the end."""
+    """The six criteria of all rows that can be used; `unusable` counts the errors of reading in the others. `complete`
+    is false where reading was stopped before the end; `skipped` are the checks that were switched off."""
 
     rows: int
     criteria: Sequence[Criterion]
     whole: Whole
     complete: bool = True
+    unusable: int = 0
     skipped: Sequence[str] = ()
 
     @property
@@ -103,17 +108,22 @@ class Quality:
 
     @property
     def verdict(self) -> Verdict:
-        """Not ready where a check fails whose rows nobody should train on; with warnings where another fails."""
+        """Not ready where rows cannot be used or a check fails whose rows nobody should train on; with warnings where
+        another fails."""
         failed = [result for result in self.results if result.passed is False]
-        if any(result.check.severity == "error" for result in failed):
+        if self.unusable or any(result.check.severity == "error" for result in failed):
             return "not ready"
         return "ready with warnings" if failed else "ready"
 
     def changes(self) -> list[Change]:
-        """What would help most: of the checks that fail those with errors first, then those of most rows."""
+        """What would help most: rows that cannot be used, then of the checks that fail those with errors first, then
+        those of most rows."""
         failed = [result for result in self.results if result.passed is False]
         failed.sort(key=lambda result: (result.check.severity != "error", -result.count, result.check.name))
-        return [Change(result.check.remedy, result.check.name, result.count) for result in failed[:CHANGES]]
+        changes = [Change(result.check.remedy, result.check.name, result.count) for result in failed]
+        if self.unusable:
+            changes.insert(0, Change(MEND, READING, self.unusable))
+        return changes[:CHANGES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +186,7 @@ def measure(
         yield Progress(f"judging {check.name.replace('_', ' ')}", done, len(chosen))
         results[check.criterion].append(_judged(check, seen, whole))
     criteria = [_criterion(name, found, whole) for name, found in results.items()]
-    return Quality(int((~whole.held_out).sum()), criteria, whole, complete)
+    return Quality(int((~whole.held_out).sum()), criteria, whole, complete, gathered.problems.errors)
 
 
 def _runs(sources: Sequence[Source]) -> NDArray[np.uint64]:

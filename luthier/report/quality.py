@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from luthier.data.check import Problems
 from luthier.data.checks import Check, Hit, Row
-from luthier.data.quality import Quality, Result
+from luthier.data.quality import READING, Quality, Result
 from luthier.flow import Problem
 from luthier.report.page import _HERE as HERE
 from luthier.report.page import _digest as digest
@@ -175,7 +175,14 @@ def _unreadable(problems: Problems | None) -> Iterator[Section]:
     ]
     what = "Rows and fields that cannot be read as rows."
     yield Section(
-        "reading", what, "What cannot be read is not trained on.", "mend them", None, problems.total, tuple(found), ()
+        READING,
+        what,
+        "What cannot be read is not trained on.",
+        "mend them",
+        False if problems.errors else None,
+        problems.total,
+        tuple(found),
+        (),
     )
 
 

@@ -106,7 +106,7 @@ def check(
         found = yield from _rows_checked(files, (held_out, benchmark), (chosen, model), to, format, redact)
         if openai and not found.stopped_by:
             found = replace(found, openai=(yield from guide([Path(file) for file in files])))
-        return (yield from _shown(found, files, to_page))
+        return (yield from _shown(found, skip, files, to_page))
     loaded = run_file.read(files, data, [*overrides, "data.bad_rows=drop"])
     from luthier.workflow.loaded_model import find
 
@@ -124,7 +124,7 @@ def check(
     gathered = Gathered(sources, mistakes)
     quality, stopped_by = yield from _measured(gathered, apart, (chosen, model), _apart(benchmark))
     found = replace(_checked(prepared.account, prepared.problems, masks, quality), stopped_by=stopped_by)
-    return (yield from _shown(found, [path for path, _ in paths], to_page))
+    return (yield from _shown(found, skip, [path for path, _ in paths], to_page))
 
 
 def page_file(page: str, files: Sequence[str]) -> Path:
@@ -137,16 +137,22 @@ def page_file(page: str, files: Sequence[str]) -> Path:
     return path
 
 
-def _shown(found: Checked, files: Sequence[str], page: Path | None) -> Generator[Event, None, Checked]:
-    """What was found, written as a page where one is wanted."""
-    if page is None or found.quality is None:
+def _shown(
+    found: Checked, skip: Sequence[str], files: Sequence[str], page: Path | None
+) -> Generator[Event, None, Checked]:
+    """What was found, with the checks that were switched off, written as a page where one is wanted."""
+    if found.quality is None:
+        return found
+    quality = replace(found.quality, skipped=tuple(skip))
+    found = replace(found, quality=quality)
+    if page is None:
         return found
     from luthier.report.quality import quality_page
 
-    of_checks = {result.check.name for result in found.quality.results}
+    of_checks = {result.check.name for result in quality.results}
     others = Problems.of(problem for problem in found.problems.listed if problem.check not in of_checks)
     with to_disk(page):
-        page.write_text(quality_page(found.quality, files, others), encoding="utf-8")
+        page.write_text(quality_page(quality, files, others), encoding="utf-8")
     yield Note("file", f"the page: {page}")
     return replace(found, page=page)
 
@@ -183,14 +189,14 @@ def _rows_checked(
 def rows_measured(
     files: Sequence[str], held_out: Sequence[str], chosen: Sequence[checks.Check], data: Data
 ) -> Generator[Event, None, Quality]:
-    """The six criteria of the rows of these files, read as `data` says, beside files that are not trained on. Raises
-    `Stopped` after Ctrl-C or SIGTERM."""
+    """The six criteria of the rows of these files, read as `data` says, beside files that are not trained on; rows that
+    cannot be used don't count where `data` drops them. Raises `Stopped` after Ctrl-C or SIGTERM."""
     sources, mistakes = look([(file, 1.0) for file in files], data.format, data.columns)
     apart = _apart(held_out, data.format, data.columns)
     quality, signal = yield from _measured(Gathered(sources, mistakes), apart, (chosen, None), ())
     if signal:
         raise Stopped(signal)
-    return quality
+    return replace(quality, unusable=0) if data.bad_rows == "drop" else quality
 
 
 def _apart(files: Sequence[str], format: str = "auto", columns: Mapping[str, str] | None = None) -> Sequence[Source]:

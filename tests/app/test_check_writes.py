@@ -131,3 +131,18 @@ def test_rows_are_mended_or_quarantined_by_named_rules_and_all_of_them_can_be_ha
     luthier_command("check", "raw.jsonl", "--write", "all.jsonl", "--skip", "placeholders", "--skip", "encoding_damage")
     assert "cafÃ©" in (folder / "all.jsonl").read_text("utf-8")
     assert "{{name}}" in (folder / "all.jsonl").read_text("utf-8")
+
+
+def test_rows_that_cannot_be_used_make_the_file_not_ready_and_what_is_switched_off_is_said(
+    folder: Path, luthier_command: Command
+) -> None:
+    (folder / "half.jsonl").write_text('{"instruction": "Say hi.", "response": "Hi there."}\n{"instruction": "cut\n')
+    done = luthier_command("check", "half.jsonl", "--page", "half.html", "--skip", "few_words")
+    assert done.code == 1
+    assert "→ not ready\n  1. reading: 1 row: rows that cannot be used" in done.out
+    assert "switched off: few words" in done.out
+    page = (folder / "half.html").read_text()
+    assert 'href="#reading"' in page
+    assert 'id="reading"' in page
+    assert "Switched off: few_words." in page
+    assert luthier_command("check", "half.jsonl", "--json", "--skip", "few_words").json["skipped"] == ["few_words"]

@@ -11,19 +11,19 @@ from luthier.data.account import Account, Tally
 ACCOUNT = Account(
     {
         ("a.jsonl", "x"): Tally(read=5, kept=5),
-        ("a.jsonl", None): Tally(read=3, kept=1, dropped={"broken_json": 2}),
+        ("a.jsonl", None): Tally(read=3, kept=1, dropped={"invalid_json": 2}),
         ("b.csv", "x"): Tally(read=4, kept=3, dropped={"empty_answer": 1}),
     }
 )
 
 
 def test_the_total_and_the_sums_by_source_and_category_add_up() -> None:
-    assert ACCOUNT.total == Tally(12, 9, {"broken_json": 2, "empty_answer": 1})
+    assert ACCOUNT.total == Tally(12, 9, {"invalid_json": 2, "empty_answer": 1})
     assert ACCOUNT.sources() == {
-        "a.jsonl": Tally(8, 6, {"broken_json": 2}),
+        "a.jsonl": Tally(8, 6, {"invalid_json": 2}),
         "b.csv": Tally(4, 3, {"empty_answer": 1}),
     }
-    assert ACCOUNT.categories() == {"x": Tally(9, 8, {"empty_answer": 1}), None: Tally(3, 1, {"broken_json": 2})}
+    assert ACCOUNT.categories() == {"x": Tally(9, 8, {"empty_answer": 1}), None: Tally(3, 1, {"invalid_json": 2})}
 
 
 def test_later_stages_move_and_mark_rows_and_leave_the_account_before_as_it_was() -> None:
@@ -31,7 +31,7 @@ def test_later_stages_move_and_mark_rows_and_leave_the_account_before_as_it_was(
     after = ACCOUNT.with_dropped("too_long", {a: 1}).with_dropped("too_long", {a: 1}).with_cut({b: 1})
     after = after.with_validation({b: 1}).with_tokens({a: 6}, {a: 3})
     assert after.total == Tally(
-        12, 7, {"broken_json": 2, "empty_answer": 1, "too_long": 2}, validation=1, cut=1, tokens=6, trained_tokens=3
+        12, 7, {"invalid_json": 2, "empty_answer": 1, "too_long": 2}, validation=1, cut=1, tokens=6, trained_tokens=3
     )
     assert after.total.masked_tokens == 3
     assert after.sources()["b.csv"].cut == 1

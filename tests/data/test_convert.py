@@ -172,7 +172,7 @@ def test_rows_of_the_form_keep_every_field_and_those_left_out_stand_beside_with_
     }
     assert left_out[2]["raw"] == "[1]"
     assert done.account.total.read == 6
-    assert done.account.total.dropped == {"broken_json": 1, "empty_message": 1, "row_type": 1}
+    assert done.account.total.dropped == {"invalid_json": 1, "empty_message": 1, "row_type": 1}
 
 
 def test_rows_that_a_form_cannot_hold_are_left_out_counted_and_named(tmp_path: Path) -> None:

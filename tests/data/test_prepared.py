@@ -114,7 +114,7 @@ def test_three_processes_and_one_give_the_rows_that_come_one_by_one(
             for _, reason, count in shard.checked.counts:
                 counts[reason] += count
         # Of 1,033 rows 70 + 33 are broken; of the rest those that 15 but not 10 divides are empty: 23 + 11.
-        assert counts == {"": 896, "broken_json": 103, "empty_answer": 34}
+        assert counts == {"": 896, "invalid_json": 103, "empty_answer": 34}
         assert sum(len(shard.checked.problems) for shard in shards) >= 137
 
 

@@ -74,6 +74,16 @@ def test_who_stops_the_reading_gets_the_report_of_the_rows_so_far(tmp_path: Path
     assert next(result for result in quality.results if result.check.name == "exact_duplicates").count
 
 
+def test_rows_that_cannot_be_used_are_not_ready_and_the_first_change_to_make(tmp_path: Path) -> None:
+    path = rows_file(tmp_path / "rows.jsonl", [{"instruction": f"Question {n}?", "response": "yes"} for n in range(3)])
+    assert not measured(path).unusable
+    path.write_text(path.read_text() + '{"instruction": "half a row\n{"response": "no question"}\nalso no row\n')
+    quality = measured(path)
+    assert quality.unusable == 3
+    assert quality.verdict == "not ready"
+    assert (quality.changes()[0].check, quality.changes()[0].rows) == ("reading", 3)
+
+
 def test_what_the_checks_keep_of_a_row_is_less_than_a_kilobyte(tmp_path: Path) -> None:
     path = rows_file(tmp_path / "rows.jsonl", planted("development")[0].rows)
     whole = measured(path).whole

@@ -79,7 +79,7 @@ def test_a_broken_line_costs_no_other_line(tmp_path: Path) -> None:
     found = rows(tmp_path, "a.jsonl", b'{"a": 1}\n{"a": \n{"a": "\xe9"}\n[1]\n"x"\nnull\n{"a": 2}\n')
     assert values_and_lines(found) == [
         ({"a": 1}, 1),
-        ("broken_json", 2),
+        ("invalid_json", 2),
         ("encoding", 3),
         ("row_type", 4),
         ("row_type", 5),
@@ -90,7 +90,7 @@ def test_a_broken_line_costs_no_other_line(tmp_path: Path) -> None:
 
 def test_what_is_too_deep_or_too_long_a_number_is_a_problem_and_no_crash(tmp_path: Path) -> None:
     content = '{"a": 1}\n' + '{"a": ' + "[" * 100_000 + "\n" + '{"a": ' + "9" * 5000 + "}\n"
-    assert [row.check for row in rows(tmp_path, "a.jsonl", content) if isinstance(row, Problem)] == ["broken_json"] * 2
+    assert [row.check for row in rows(tmp_path, "a.jsonl", content) if isinstance(row, Problem)] == ["invalid_json"] * 2
 
 
 @ONE_FOLDER

@@ -368,14 +368,14 @@ QUOTES = r'{"q": "say \"]}\" \\", "r": "\\\"", "a": '
 )
 def test_what_is_whole_but_too_deep_costs_its_element_alone(tmp_path: Path, inside: str) -> None:
     content = f'[{{"a": 1}}, {inside}, {{"b": "]}}\\""}}]'.encode()
-    assert values(rows(tmp_path, "a.json", content)) == [{"a": 1}, "broken_json", {"b": ']}"'}]
+    assert values(rows(tmp_path, "a.json", content)) == [{"a": 1}, "invalid_json", {"b": ']}"'}]
     object_of = b'{"about": ' + inside.encode() + b', "rows": ' + content + b"}"
-    assert values(rows(tmp_path, "b.json", object_of)) == [{"a": 1}, "broken_json", {"b": ']}"'}]
+    assert values(rows(tmp_path, "b.json", object_of)) == [{"a": 1}, "invalid_json", {"b": ']}"'}]
 
 
 def test_a_number_of_5000_digits_costs_its_element_alone(tmp_path: Path) -> None:
     content = b'[{"a": 1}, {"a": ' + b"9" * 5000 + b"}, " + b"8" * 5000 + b', {"b": 2}]'
-    assert values(rows(tmp_path, "a.json", content)) == [{"a": 1}, "broken_json", "broken_json", {"b": 2}]
+    assert values(rows(tmp_path, "a.json", content)) == [{"a": 1}, "invalid_json", "invalid_json", {"b": 2}]
 
 
 @pytest.mark.parametrize(("fault", "line"), [("x", 3001), ('"a": 1', 3001), ("]", 3000), ('{"a": \x01}', 3001)])

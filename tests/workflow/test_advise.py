@@ -150,7 +150,7 @@ def test_rows_that_cannot_be_used_are_left_out_in_the_run_file_too(tmp_path: Pat
     rows = write(tmp_path / "rows.jsonl", 40)
     rows.write_text(rows.read_text(encoding="utf-8") + "{broken\n", encoding="utf-8")
     answer = advised(rows, tiny_model, quick=True, write=str(tmp_path / "run.yaml"))
-    assert answer.rows.dropped == {"broken_json": 1}
+    assert answer.rows.dropped == {"invalid_json": 1}
     assert "bad_rows: drop  # advise: 1 row of 41 cannot be used" in (tmp_path / "run.yaml").read_text(encoding="utf-8")
 
 

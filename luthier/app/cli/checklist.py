@@ -19,6 +19,7 @@ def criteria_data(quality: Quality) -> dict[str, Any]:
         "verdict": quality.verdict,
         "changes": [{"what": change.what, "check": change.check, "rows": change.rows} for change in quality.changes()],
         "complete": quality.complete,
+        "skipped": list(quality.skipped),
     }
 
 
@@ -62,6 +63,9 @@ def show_checklist(quality: Quality, console: Console) -> None:
         else:
             line = Text("[ ] ").append(f"{criterion.title:24}", "bold").append("not checked")
         console.print(line, soft_wrap=True)
+    if quality.skipped:
+        switched_off = ", ".join(name.replace("_", " ") for name in quality.skipped)
+        console.print(Text(f"switched off: {switched_off}", "yellow"), soft_wrap=True)
     verdict = quality.verdict if quality.complete else f"{quality.verdict}, by the rows that were read"
     console.print(Text("→ ").append(verdict, f"bold {_COLOURS[quality.verdict]}"), soft_wrap=True)
     for number, change in enumerate(quality.changes(), 1):

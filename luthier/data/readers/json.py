@@ -162,7 +162,7 @@ class _Document:
                     raise self.error(*explain(error)) from None
             except (ValueError, RecursionError) as error:
                 self.skip()
-                return Problem("broken_json", "error", place, *explain(error))
+                return Problem("invalid_json", "error", place, *explain(error))
             else:
                 if type(value) in (int, float) and end > len(self._text) - LONGEST_TOKEN and self._more():
                     continue  # a number may go on behind what is held

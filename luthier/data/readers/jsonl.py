@@ -61,6 +61,6 @@ def _read_slowly(line: bytes, name: str, number: int) -> Any:
     try:
         values = json.loads(decoded.strip())
     except (ValueError, RecursionError) as error:
-        return Problem("broken_json", "error", place, *explain(error))
+        return Problem("invalid_json", "error", place, *explain(error))
     escape = lone_surrogate(values)
     return half_character(escape, place) if escape else values
