@@ -64,3 +64,18 @@ def test_a_set_up_that_was_killed_is_started_afresh_and_an_edited_lock_repeats_i
     (project / "requirements.lock").write_text("# edited\n")
     _, said = set_up(project)
     assert [number for number in (1, 2, 3, 4) if f"set-up {number}/4" in said] == [3, 4]
+
+
+@pytest.mark.long
+def test_packages_must_agree_but_for_those_of_the_benchmarks(project: Path) -> None:
+    set_up(project)
+    [packages] = (project / ".venv" / "lib").glob("python*/site-packages")
+    lacking = packages / "lacking-1.0.dist-info"
+    lacking.mkdir()
+    (lacking / "METADATA").write_text("Metadata-Version: 2.1\nName: lacking\nVersion: 1.0\nRequires-Dist: absent\n")
+    (project / "requirements.lock").write_text("# edited\n")
+    _, said = set_up(project)
+    assert "lacking 1.0 requires absent, which is not installed" in said
+    (project / ".venv" / "stamps" / "bench").write_text("")
+    _, said = set_up(project)
+    assert "set-up 4/4" in said
