@@ -30,7 +30,7 @@ LISTED: Final = 1_000
 CHANGES: Final = 3
 READING: Final = "reading"
 """Stands for a check's name where rows could not be read as rows."""
-MEND: Final = "rows that cannot be used: mend each as it says, or leave them out with --write FILE"
+MEND: Final = "cannot be used; mend each as its problem says, or leave them out: luthier check FILE --write KEPT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def test_rows_that_cannot_be_used_make_the_file_not_ready_and_what_is_switched_o
     (folder / "half.jsonl").write_text('{"instruction": "Say hi.", "response": "Hi there."}\n{"instruction": "cut\n')
     done = luthier_command("check", "half.jsonl", "--page", "half.html", "--skip", "few_words")
     assert done.code == 1
-    assert "→ not ready\n  1. reading: 1 row: rows that cannot be used" in done.out
+    assert "→ not ready\n  1. reading: 1 row: cannot be used" in done.out
     assert "switched off: few words" in done.out
     page = (folder / "half.html").read_text()
     assert 'href="#reading"' in page
