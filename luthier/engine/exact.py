@@ -81,7 +81,7 @@ def _wrong(engine: Engine, length: int) -> str:
     model.eval()
     try:
         own = torch.stack([_own_logits(engine, row) for row in rows]).double()
-        tree = engine.lay_out(rows, sharing_pays=0)
+        tree = engine.lay_out(rows, sharing_pays=0, whole=True)
         (walked,) = engine.walk(tree, len(tree.tokens))
         places = np.stack([np.searchsorted(walked.part.own, path[-length:]) for path in tree.paths])
         ours = engine.head.logits(walked.states[torch.from_numpy(places).to(engine.device)])

@@ -22,7 +22,7 @@ from luthier.engine.padded import logits_padded, scores_padded
 from luthier.engine.parts import Part, in_turn
 from luthier.engine.ranges import plan
 from luthier.engine.scoring import scores_of_tree
-from luthier.engine.tree import SHARING_PAYS, Chosen, Tree, in_groups, lay_out
+from luthier.engine.tree import SHARING_PAYS, Chosen, Tree, in_groups, lay_out, leading
 from luthier.flow import Progress, RowScore, Tokenized, Tuned
 
 TOKENS_A_SCORING_PASS = 4096
@@ -87,12 +87,12 @@ class Engine:
             lines.append(f"the model's own dropout of attention ({dropout:g}) is left out; its other dropout is not")
         return lines
 
-    def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS) -> Tree:
-        """The tree of some rows on their root."""
-        root = self.tuned.root
+    def lay_out(self, rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, whole: bool = False) -> Tree:
+        """The tree of some rows on their root: of the tokens that lead to a prediction, or of the `whole` rows."""
+        root, lengths = self.tuned.root, None if whole else [leading(row) for row in rows]
         if root is None:
-            return lay_out(rows, sharing_pays)
-        return lay_out(rows, sharing_pays, root.length, known=root.keys_and_values is not None)
+            return lay_out(rows, sharing_pays, lengths=lengths)
+        return lay_out(rows, sharing_pays, root.length, root.keys_and_values is not None, lengths)
 
     def root(self) -> dict[int, KeyAndValue]:
         """The keys and values that rows stand on, (V, K, D) each, a layer, where they are given as such; else none."""
@@ -203,7 +203,7 @@ class Engine:
         near, _ = self.by_limit([len(row.tokens)])
         if not near:
             return logits_padded(self, row, last)
-        tree = self.lay_out([row])
+        tree = self.lay_out([row], whole=True)
         *_, walked = self.walk(tree, len(tree.tokens))
         return self.head.logits(walked.states[-last:])
 

@@ -127,7 +127,8 @@ def _tokens(
     if not near:
         return
     asked = [questions[index] for index in near]
-    tree = engine.lay_out([Tokenized(one.tokens, _last(len(one.tokens)), one.place) for one in asked])
+    rows = [Tokenized(one.tokens, _last(len(one.tokens)), one.place) for one in asked]
+    tree = engine.lay_out(rows, whole=True)
     for walked in engine.walk(tree, tokens_a_pass, keeps_all=True):
         kept_bytes = engine.kept_bytes * tokens_a_pass // engine.tokens_a_scoring_pass
         for batch in _in_memory(engine, tree, walked.rows, limit, kept_bytes):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from luthier.engine.forward import TOKENS_A_SCORING_PASS, Engine
+from luthier.engine.tree import SHARING_PAYS_ONE_WAY
 from luthier.flow import Tokenized
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def outlooks(
 def _of_tree(
     engine: Engine, rows: Sequence[Tokenized], kept: int, given: Sequence[Tokens] | None, tokens_a_pass: int
 ) -> Iterator[tuple[int, Outlook]]:
-    tree = engine.lay_out(rows)
+    tree = engine.lay_out(rows, SHARING_PAYS_ONE_WAY)
     looked_at = _by_prediction(tree, given)
     count, width = len(tree.targets), kept if given is None else looked_at.shape[1]
     whole = Outlook(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.engine.loss import losses
+from luthier.engine.tree import SHARING_PAYS_ONE_WAY
 from luthier.flow import Question, RowScore, Tokenized
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def scores_of_tree(engine: Engine, rows: Sequence[Tokenized], tokens_a_pass: int
     """The score of each row with its index, as passes finish: rows that begin alike come together."""
     if not rows:
         return
-    tree = engine.lay_out(rows)
+    tree = engine.lay_out(rows, SHARING_PAYS_ONE_WAY)
     loss, right = np.zeros(len(tree.targets)), np.zeros(len(tree.targets), dtype=bool)
     for walked in engine.walk(tree, tokens_a_pass):
         own = walked.part.predictions

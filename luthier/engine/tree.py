@@ -24,6 +24,8 @@ from luthier.flow import Question, Tokenized
 
 SHARING_PAYS = 24
 """Tokens that a shared node must save to be worth an attention call of its own (measured, docs/log.md)."""
+SHARING_PAYS_ONE_WAY = 12
+"""The same where nothing is learned, so that no call goes back."""
 GROUP_TOKENS = 2**16
 """Tokens of the rows that are laid out together where nothing is learned: a tree takes up to 80 bytes a token, so that
 of millions of rows would fill memory by itself."""
@@ -65,12 +67,28 @@ class Tree:
     shares: tuple[NDArray[np.float32], ...]
 
 
-def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, virtual: int = 0, known: bool = False) -> Tree:
+def leading(row: Tokenized) -> int:
+    """How many of a row's tokens lead to a prediction: those behind the last one's source need no computing.
+
+    Of tokens a b c d with weights 0 1 1 0 it is 2: c is predicted from b.
+    """
+    return max(1, int(np.flatnonzero(row.weights)[-1])) if row.trained_tokens else len(row.tokens)
+
+
+def lay_out(
+    rows: Sequence[Tokenized],
+    sharing_pays: int = SHARING_PAYS,
+    virtual: int = 0,
+    known: bool = False,
+    lengths: Sequence[int] | None = None,
+) -> Tree:
     """The tree of some rows. Equal rows become one leaf; a beginning is shared where it saves `sharing_pays` tokens.
 
-    All stand on `virtual` virtual tokens; `known` says that the keys and values of those are given.
+    All stand on `virtual` virtual tokens; `known` says that the keys and values of those are given. `lengths` is how
+    many of each row's tokens stand in the tree: all where it is not given, and as many as are `leading` at least.
     """
-    order = sorted(range(len(rows)), key=lambda index: rows[index].tokens.tolist())
+    ways = [row.tokens if lengths is None else row.tokens[: lengths[at]] for at, row in enumerate(rows)]
+    order = sorted(range(len(rows)), key=lambda index: ways[index].tolist())
     root = np.arange(virtual)
     tokens: list[NDArray[np.int64]] = [root - virtual]
     positions: list[NDArray[np.int64]] = [root]
@@ -80,16 +98,16 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, virtual
     # What is still to be placed, last first: rows (sorted, equal in their first `done` tokens) from token `done` on, or
     # the number of a node whose descendants are all placed.
     waiting: list[tuple[list[int], int] | int] = [*range(len(nodes))]
-    waiting.extend((branch, 0) for branch in reversed(_split(rows, order, 0)))
+    waiting.extend((branch, 0) for branch in reversed(_split(ways, order, 0)))
     while waiting:
         item = waiting.pop()
         if isinstance(item, int):
             nodes[item] = Node(nodes[item].start, nodes[item].end, size)
             continue
         group, done = item
-        first, last = rows[group[0]].tokens, rows[group[-1]].tokens
+        first, last = ways[group[0]], ways[group[-1]]
         common = common_length(first, last, done)
-        branches = _split(rows, group, common)
+        branches = _split(ways, group, common)
         equal = common == len(first) == len(last)
         if not equal and (common - done) * (len(branches) - 1) < sharing_pays:
             waiting.extend((branch, done) for branch in reversed(branches))
@@ -101,7 +119,7 @@ def lay_out(rows: Sequence[Tokenized], sharing_pays: int = SHARING_PAYS, virtual
             paths[row].append(np.arange(start, size))
         waiting.append(len(nodes))
         nodes.append(Node(start, size, size))
-        waiting.extend((branch, common) for branch in reversed(branches) if len(rows[branch[0]].tokens) > common)
+        waiting.extend((branch, common) for branch in reversed(branches) if len(ways[branch[0]]) > common)
     whole = tuple(np.concatenate(path) for path in paths)
     sources, targets, weights, predictions = _predictions(rows, [path[virtual:] for path in whole])
     return Tree(
@@ -161,12 +179,12 @@ def common_length(first: NDArray[np.int32], second: NDArray[np.int32], done: int
     return done + int(differs[0]) if len(differs) else shorter
 
 
-def _split(rows: Sequence[Tokenized], group: Sequence[int], at: int) -> list[list[int]]:
-    """Sorted rows in runs of the same token at place `at`; those that end before it make one run of their own."""
+def _split(ways: Sequence[NDArray[np.int32]], group: Sequence[int], at: int) -> list[list[int]]:
+    """Sorted ways in runs of the same token at place `at`; those that end before it make one run of their own."""
     branches: list[list[int]] = []
     previous: int | None = None
     for row in group:
-        token = int(rows[row].tokens[at]) if len(rows[row].tokens) > at else -1
+        token = int(ways[row][at]) if len(ways[row]) > at else -1
         if token != previous:
             branches.append([])
             previous = token
@@ -179,7 +197,7 @@ def _predictions(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], tuple[NDArray[np.int64], ...]]:
     """What is predicted: the distinct (source, target) pairs of all rows with their summed weights, and each row's own.
 
-    `paths` leads through the row's own tokens only.
+    `paths` leads through the row's own tokens only, as far as the source of its last prediction at least.
     """
     trained = [np.flatnonzero(row.weights) for row in rows]
     sources = np.concatenate([path[at - 1] for path, at in zip(paths, trained, strict=True)])

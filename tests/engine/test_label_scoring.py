@@ -50,5 +50,5 @@ def test_a_questions_tokens_go_through_the_model_once() -> None:
         with_kwargs=True,
     )
     assert len(list(label_log_probabilities(engine, asked, LABELS))) == 1
-    # What ends a row predicts nothing, and still goes through.
-    assert sum(through) == len(asked[0].tokens) + sum(map(len, LABELS))
+    # What ends a row predicts nothing, so it does not go through.
+    assert sum(through) == len(asked[0].tokens) + sum(len(label) - 1 for label in LABELS)

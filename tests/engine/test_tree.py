@@ -7,13 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luthier.engine.forward import in_order
-from luthier.engine.tree import lay_out
+from luthier.engine.tree import lay_out, leading
 from luthier.flow import Place, Progress, Tokenized, result_of
 
 
 def row(tokens: list[int], weights: list[float] | None = None) -> Tokenized:
     given_weights = weights if weights is not None else [0.0, *([1.0] * (len(tokens) - 1))]
     return Tokenized(np.array(tokens, dtype=np.int32), np.array(given_weights, dtype=np.float32), Place("x", 1))
+
+
+def test_tokens_behind_the_last_prediction_s_source_are_left_out_where_that_is_asked_for() -> None:
+    rows = [row([1, 2, 3, 4], [0, 1, 1, 0]), row([1, 2, 5], [0, 0, 1]), row([7], [0])]
+    assert [leading(one) for one in rows] == [2, 2, 1]
+    tree = lay_out(rows, sharing_pays=0, lengths=[leading(one) for one in rows])
+    assert tree.tokens.tolist() == [1, 2, 7]
+    assert [path.tolist() for path in tree.paths] == [[0, 1], [0, 1], [2]]
+    assert sorted(zip(tree.sources.tolist(), tree.targets.tolist(), strict=True)) == [(0, 2), (1, 3), (1, 5)]
 
 
 def test_two_rows_under_a_shared_beginning_and_one_apart_lie_as_the_docstring_draws_them() -> None:
