@@ -351,6 +351,154 @@ class Report:
     distances: Mapping[str, Measure] = field(default_factory=dict)
 
 
+# ------------------------------------------------------------------------------------------------------ review
+
+Choice = Literal["left", "right", "both_good", "both_bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What a person chose between two answers to `item`, a line of votes.jsonl.
+
+    `left` and `right` are the systems whose answers stood there: a run's name, or `base`; `left_length` and
+    `right_length` are the answers' characters. `check` is empty but in an attention check, where it is the choice of
+    everyone who reads. `at` is when, in UTC as ISO 8601. `scripted` is true where no person chose but a script.
+    """
+
+    item: str
+    rater: str
+    left: str
+    right: str
+    choice: Choice
+    category: str | None = None
+    left_length: int = 0
+    right_length: int = 0
+    check: Choice | Literal[""] = ""
+    seconds: float | None = None
+    note: str = ""
+    at: str = ""
+    scripted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rater:
+    """What one rater chose. `preferred` is wins over wins and losses, `left` the share of left among left and right.
+    `failed` is true where fewer of the `checks` are right than attention asks for."""
+
+    name: str
+    votes: int
+    wins: int
+    losses: int
+    ties: int
+    preferred: Measure
+    left: Measure
+    checks: int = 0
+    checks_right: int = 0
+    failed: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kappa:
+    """Cohen's kappa of two raters over the items that both voted on."""
+
+    one: str
+    other: str
+    kappa: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A system among several: `strength` is its Bradley-Terry log-odds against the average one, `wins` counts a tie as
+    half."""
+
+    system: str
+    votes: int
+    wins: float
+    strength: Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What may be said at any moment, however often one looks: with 95% chance the preferred share stays between `low`
+    and `high` at all times. `items` counts those with all their votes, which alone enter.
+
+    `settled` says that the target's bound lies outside, so that more votes are needless: the share is above or below
+    it. `evidence_above` and `evidence_below` are the test's capital, which settles from `enough` on.
+    """
+
+    low: float
+    high: float
+    items: int
+    settled: Literal["above", "below", ""] = ""
+    evidence_above: float | None = None
+    evidence_below: float | None = None
+    enough: float = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the preferred share stood after so many `votes`: with its exact interval, and with the one that holds at all
+    times."""
+
+    votes: int
+    value: float
+    low: float
+    high: float
+    always_low: float
+    always_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewReport:
+    """What people's votes say of `run` beside the systems `against`.
+
+    `votes` are those counted: the last of a rater on an item (`replaced` counts the earlier ones), without the `checks`
+    of attention. `planned` is how many there are to be, None where nobody said. `scripted` counts votes of a script.
+
+    `preferred` is wins / (wins + losses), a `Measure` whose `n` counts wins and losses and whose interval is clustered
+    by item; `over_raters` the same clustered by rater. `ties_half` and `ties_against` count both good and both bad as
+    half a win or as a loss, `tie_share` says how many they are. `without_failed` leaves out raters who failed attention
+    checks (`failed`), None where none did. `agreement` is Krippendorff's alpha. `left` is the share of the left answer
+    in wins and losses, `longer` that of the longer one; `lengths` is the preferred share where the run's answer is
+    `longer`, `shorter` or `equal`. `ranking` is empty under three systems. `target` is the verdict on `human_eval`.
+    """
+
+    run: str
+    against: tuple[str, ...]
+    votes: int
+    items: int
+    raters: int
+    wins: int
+    losses: int
+    ties: int
+    both_good: int
+    both_bad: int
+    preferred: Measure
+    over_raters: Measure
+    ties_half: Measure
+    ties_against: Measure
+    tie_share: Measure
+    always: Always
+    agreement: Measure
+    left: Measure
+    longer: Measure
+    target: TargetResult | None = None
+    planned: int | None = None
+    replaced: int = 0
+    checks: int = 0
+    scripted: int = 0
+    failed: tuple[str, ...] = ()
+    without_failed: Measure | None = None
+    kappas: tuple[Kappa, ...] = ()
+    lengths: Mapping[str, Measure] = field(default_factory=dict)
+    opponents: Mapping[str, Measure] = field(default_factory=dict)
+    categories: Mapping[str, Measure] = field(default_factory=dict)
+    by_rater: tuple[Rater, ...] = ()
+    ranking: tuple[Ranked, ...] = ()
+    course: tuple[Seen, ...] = ()
+
+
 # --------------------------------------------------------------------------------------------------- diagnosis
 
 
