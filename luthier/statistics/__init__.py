@@ -15,7 +15,7 @@ from luthier.statistics.bradley_terry import Strengths, bradley_terry, strengths
 from luthier.statistics.clustered import ClusteredShare, clustered_share
 from luthier.statistics.interval import Interval
 from luthier.statistics.paired import mcnemar, share_difference
-from luthier.statistics.rows_needed import rows_needed, rows_needed_for_share
+from luthier.statistics.rows_needed import rows_needed, rows_needed_for_share, votes_needed
 from luthier.statistics.several import holm
 from luthier.statistics.shares import clopper_pearson, wilson
 from luthier.statistics.trend import Trend, trend
@@ -48,5 +48,6 @@ __all__ = [
     "studentized_interval",
     "totals_interval",
     "trend",
+    "votes_needed",
     "wilson",
 ]

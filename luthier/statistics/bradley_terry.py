@@ -89,12 +89,13 @@ def strengths(
     found = bradley_terry(total, prior)
     counted = _with_prior(total, prior)
     systems = len(found)
-    inverse = np.linalg.inv(_information(counted + counted.T, found) + 1 / systems) - 1 / systems
+    bend = _information(counted + counted.T, found)
+    inverse = np.asarray(np.linalg.inv(bend + 1 / systems) - 1 / systems, dtype=np.float64)
     slopes = by_item.sum(axis=2) - ((by_item + by_item.swapaxes(1, 2)) * _chances(found)).sum(axis=2)
     spread = len(names) / max(1, len(names) - 1) * slopes.T @ slopes
-    sandwich = inverse @ spread @ inverse
+    sandwich: Floats = inverse @ spread @ inverse
     larger = np.sqrt(np.maximum(1.0, np.diag(inverse) / np.maximum(np.diag(sandwich), 1e-300)))
-    covariance: Floats = sandwich * np.outer(larger, larger) if np.diag(sandwich).all() else inverse
+    covariance = sandwich * np.outer(larger, larger) if np.diag(sandwich).all() else inverse
     reach = float(stdtrit(max(1, len(names) - 1), (1 + confidence) / 2)) * np.sqrt(np.diag(covariance))
     ends = tuple(Interval(float(at - far), float(at + far)) for at, far in zip(found, reach, strict=True))
     return Strengths(found, ends, covariance)

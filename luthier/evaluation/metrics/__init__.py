@@ -16,8 +16,11 @@ __all__ = ["FOLDER", "ON_OTHER_ROWS", "OTHER_NAMES", "Metric", "Sample", "load",
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy", "normalized_match": "accuracy"}
-ON_OTHER_ROWS: Final = {"forgetting": "luthier.evaluation.metrics._forgetting"}
-"""Metrics that are measured on other rows than the run's: a file of each says all but how."""
+ON_OTHER_ROWS: Final = {
+    "forgetting": "luthier.evaluation.metrics._forgetting",
+    "human_eval": "luthier.evaluation.metrics._human_eval",
+}
+"""Metrics that are measured on other rows than the run's, or by people: a file of each says all but how."""
 
 
 class Metric(Protocol):
@@ -25,7 +28,8 @@ class Metric(Protocol):
     that must not be empty. `direction` is `neither` where a value in between is best, which is then `best`.
 
     It may define `unfit(sample)`, which says why the rows do not fit it (empty where they do); `package`, a module that
-    it imports and that may be missing; and `examples`, wanted answers that fit it.
+    it imports and that may be missing; `examples`, wanted answers that fit it; and `unit`, what its `n` counts where
+    that is not rows.
     """
 
     @property
