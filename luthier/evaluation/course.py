@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.evaluation.votes import Side
-from luthier.flow import Always, Seen
+from luthier.evaluation.ballots import OneSide
 from luthier.statistics import clustered_share, enough, evidence, sequence
+
+Floats = NDArray[np.float64]
 
 POINTS: Final = 200
 
 
-def always(votes: Side, bound: float | None, votes_per_item: int = 1) -> Always:
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What may be said at any moment, however often one looks: with a chance of 95% the preferred share stays between
+    `low` and `high` all the time. `items` counts those with all their votes, which alone enter.
+
+    `settled` says that the target's bound lies outside, so that more votes are needless: the share is above or below
+    it. `evidence_above` and `evidence_below` are the bets' capital, which settles from `enough` on.
+    """
+
+    low: float
+    high: float
+    items: int
+    settled: Literal["above", "below", ""] = ""
+    evidence_above: float | None = None
+    evidence_below: float | None = None
+    enough: float = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the preferred share stood after so many `votes`: with its exact interval, and with the one that holds at all
+    times."""
+
+    votes: int
+    value: float
+    low: float
+    high: float
+    always_low: float
+    always_high: float
+
+
+def always(votes: OneSide, bound: float | None, votes_per_item: int = 1) -> Always:
     """What may be said at any moment, and whether `bound` is settled.
 
     An item enters with its first `votes_per_item` votes once it has them: votes on one item hang together, so a half
@@ -34,7 +67,7 @@ def always(votes: Side, bound: float | None, votes_per_item: int = 1) -> Always:
     return Always(low, high, len(won), settled, above, below, needed)
 
 
-def course(votes: Side, votes_per_item: int = 1, points: int = POINTS) -> tuple[Seen, ...]:
+def course(votes: OneSide, votes_per_item: int = 1, points: int = POINTS) -> tuple[Seen, ...]:
     """How it stood after each vote, or after `points` of them evenly spread; from the first vote for a side on."""
     won, decided, at = _complete(votes, votes_per_item)
     ends = sequence(won, decided, votes_per_item)
@@ -51,7 +84,9 @@ def course(votes: Side, votes_per_item: int = 1, points: int = POINTS) -> tuple[
     return tuple(seen)
 
 
-def _complete(votes: Side, votes_per_item: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def _complete(
+    votes: OneSide, votes_per_item: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Of each item with `votes_per_item` votes, in the order in which they had them: how many of those were won, how
     many won or lost, and the place (from 0) of the last of them."""
     if votes_per_item < 1:

@@ -52,7 +52,7 @@ class Sequence:
 
 def enough(confidence: float = CONFIDENCE) -> float:
     """The capital that settles it: half the chance of an error goes to either side, so 2 / 0.05 = 40."""
-    return 2 / (1 - confidence)
+    return round(2 / (1 - confidence), 9)
 
 
 def evidence(successes: ArrayLike, trials: ArrayLike, bound: float, most: int = 1) -> Evidence:

@@ -20,7 +20,7 @@ ON_OTHER_ROWS: Final = {
     "forgetting": "luthier.evaluation.metrics._forgetting",
     "human_eval": "luthier.evaluation.metrics._human_eval",
 }
-"""Metrics that are measured on other rows than the run's, or by people: a file of each says all but how."""
+"""Metrics that are measured on other rows than the run's: a file of each says all but how."""
 
 
 class Metric(Protocol):
@@ -39,7 +39,7 @@ class Metric(Protocol):
     def range(self) -> tuple[float, float]: ...
 
     @property
-    def needs(self) -> Literal["answers", "row_scores", "label_scores"]: ...
+    def needs(self) -> Literal["answers", "row_scores", "label_scores", "votes"]: ...
 
     def measure(self, sample: Sample, generator: np.random.Generator) -> Measure:
         """The value with its 95% interval over at least one row."""

@@ -1,4 +1,4 @@
-"""What people prefer as a metric: the share of votes that the run wins. `evaluation.review` measures it."""
+"""What people prefer as a metric: the share of votes that the run wins. `evaluation.votes_report` measures it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["direction", "needs", "range", "rows_needed", "unit"]
 
 direction: Final = "higher"
 range: Final = (0.0, 1.0)
-needs: Final = "row_scores"
+needs: Final = "votes"
 unit: Final = "votes"
 
 rows_needed = votes_needed
