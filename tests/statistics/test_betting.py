@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import beta as beta_function
@@ -62,6 +62,7 @@ def test_a_fair_game_stays_fair() -> None:
         assert total == pytest.approx(1.0, abs=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
 @given(ITEMS)
 def test_the_interval_is_where_neither_side_has_enough(items: list[tuple[int, int]]) -> None:
     wins, of = [won for won, _ in items], [decided for _, decided in items]
@@ -75,6 +76,7 @@ def test_the_interval_is_where_neither_side_has_enough(items: list[tuple[int, in
                 assert (evidence(wins[:upto], of[:upto], bound, 3).below[-1] >= enough()) == ruled_out
 
 
+@settings(max_examples=60, deadline=None)
 @given(ITEMS)
 def test_the_interval_only_narrows_and_turns_round_with_the_sides(items: list[tuple[int, int]]) -> None:
     wins, of = np.array([won for won, _ in items]), np.array([decided for _, decided in items])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luthier.statistics import clopper_pearson, clustered_share
@@ -14,6 +14,7 @@ CLUSTERS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1,
 )
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
 def test_one_trial_a_cluster_gives_the_exact_interval(wins: list[bool]) -> None:
     found = clustered_share([int(won) for won in wins], [1] * len(wins))
@@ -53,6 +54,7 @@ def test_clusters_without_trials_are_left_out_and_nothing_is_left_of_none() -> N
     assert clustered_share([], []) is None
 
 
+@settings(max_examples=100, deadline=None)
 @given(CLUSTERS)
 def test_the_interval_holds_the_share_and_never_claims_more_than_its_trials(clusters: list[tuple[int, int]]) -> None:
     wins, trials = [won for won, _ in clusters], [of for _, of in clusters]
