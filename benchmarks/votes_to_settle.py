@@ -138,7 +138,7 @@ def main() -> None:
         *(Case(share, raters=3, likeness=0.3) for share in (0.6, 0.8, 0.9, 0.95)),
         *(Case(share, bound=0.5) for share in (0.5, 0.6, 0.7, 0.8, 0.9)),
     ]
-    kept, code = Kept(given.out), code_of(CODE)
+    kept, code = Kept(given.out), code_of(*CODE)
     print("| target | truly | ties | votes an item | settled | falsely | half by | nine of ten by | beforehand |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for case in cases:
