@@ -16,7 +16,10 @@ __all__ = ["FOLDER", "ON_OTHER_ROWS", "OTHER_NAMES", "Metric", "Sample", "load",
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy", "normalized_match": "accuracy"}
-ON_OTHER_ROWS: Final = {"forgetting": "luthier.evaluation.metrics._forgetting"}
+ON_OTHER_ROWS: Final = {
+    "forgetting": "luthier.evaluation.metrics._forgetting",
+    "human_eval": "luthier.evaluation.metrics._human_eval",
+}
 """Metrics that are measured on other rows than the run's: a file of each says all but how."""
 
 
@@ -25,7 +28,8 @@ class Metric(Protocol):
     that must not be empty. `direction` is `neither` where a value in between is best, which is then `best`.
 
     It may define `unfit(sample)`, which says why the rows do not fit it (empty where they do); `package`, a module that
-    it imports and that may be missing; and `examples`, wanted answers that fit it.
+    it imports and that may be missing; `examples`, wanted answers that fit it; and `unit`, what its `n` counts where
+    that is not rows.
     """
 
     @property
@@ -35,7 +39,7 @@ class Metric(Protocol):
     def range(self) -> tuple[float, float]: ...
 
     @property
-    def needs(self) -> Literal["answers", "row_scores", "label_scores"]: ...
+    def needs(self) -> Literal["answers", "row_scores", "label_scores", "votes"]: ...
 
     def measure(self, sample: Sample, generator: np.random.Generator) -> Measure:
         """The value with its 95% interval over at least one row."""
