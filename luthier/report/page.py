@@ -302,7 +302,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
 def is_share(name: str, target: str = "") -> bool:
     """Whether a metric is a share and reads as a percentage; of one that no file measures, its target tells."""
     known = metrics.OTHER_NAMES.get(name, name)
-    return metrics.load(known).range == (0.0, 1.0) if known in metrics.names() else "%" in target
+    measured = known in metrics.names() or known in metrics.ON_OTHER_ROWS
+    return metrics.load(known).range == (0.0, 1.0) if measured else "%" in target
 
 
 def _target_line(result: TargetResult, report: Report) -> TargetLine:

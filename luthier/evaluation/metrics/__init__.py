@@ -16,7 +16,10 @@ __all__ = ["FOLDER", "ON_OTHER_ROWS", "OTHER_NAMES", "Metric", "Sample", "load",
 
 FOLDER: Final = "luthier.evaluation.metrics"
 OTHER_NAMES: Final = {"label_accuracy": "accuracy", "normalized_match": "accuracy"}
-ON_OTHER_ROWS: Final = {"forgetting": "luthier.evaluation.metrics._forgetting"}
+ON_OTHER_ROWS: Final = {
+    "forgetting": "luthier.evaluation.metrics._forgetting",
+    "human_eval": "luthier.evaluation.metrics._human_eval",
+}
 """Metrics that are measured on other rows than the run's: a file of each says all but how."""
 
 
@@ -35,7 +38,7 @@ class Metric(Protocol):
     def range(self) -> tuple[float, float]: ...
 
     @property
-    def needs(self) -> Literal["answers", "row_scores", "label_scores"]: ...
+    def needs(self) -> Literal["answers", "row_scores", "label_scores", "votes"]: ...
 
     def measure(self, sample: Sample, generator: np.random.Generator) -> Measure:
         """The value with its 95% interval over at least one row."""
