@@ -27,6 +27,7 @@ class _Claim:
     comparison: Comparison
     bound: float
     rows_needed: Callable[[int, float, float, float], int | None]
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,12 @@ def judge(
 
 def _claim(target: Target, name: str, measure: Measure, difference: Measure) -> _Claim:
     metric = metrics.load(name)
+    unit = getattr(metric, "unit", "rows")
     if target.kind == "value":
         assert target.comparison is not None
         assert target.bound is not None
-        return _Claim("it", measure, target.comparison, target.bound, metric.rows_needed)
-    against_base = _Claim("the difference from base", difference, target.comparison or "<", 0.0, rows_needed)
+        return _Claim("it", measure, target.comparison, target.bound, metric.rows_needed, unit)
+    against_base = _Claim("the difference from base", difference, target.comparison or "<", 0.0, rows_needed, unit)
     if target.kind == "tolerance":
         assert target.bound is not None
         if metric.direction == "neither":
@@ -102,9 +104,9 @@ def _verdict(claim: _Claim, share: bool) -> tuple[Verdict, str, int | None]:
         return "met", f"{seen}, and all of its interval ({shown(low)} to {shown(high)}) is {wanted}", None
     needed = claim.rows_needed(claim.measure.n, value, near, bound)
     settle = (
-        "no number of rows settles a value that is the target itself"
+        f"no number of {claim.unit} settles a value that is the target itself"
         if needed is None
-        else f"about {needed} rows would settle it"
+        else f"about {needed} {claim.unit} would settle it"
     )
     return "likely", f"{seen}, {wanted}, but its interval ({shown(low)} to {shown(high)}) is not: {settle}", needed
 

@@ -26,10 +26,11 @@ def wilson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interv
     return Interval(0.0 if successes == 0 else low, 1.0 if successes == n else high)
 
 
-def clopper_pearson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+def clopper_pearson(successes: float, n: float, confidence: float = CONFIDENCE) -> Interval:
     """The exact interval: it never covers less than `confidence`, and mostly more.
 
-    `clopper_pearson(9, 10)` is 0.5550 to 0.9975. Raises `ValueError` unless 0 <= successes <= n and n > 0.
+    `clopper_pearson(9, 10)` is 0.5550 to 0.9975. The numbers need not be whole, as where dependent trials count as
+    fewer. Raises `ValueError` unless 0 <= successes <= n and n > 0.
 
     Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits" (of the binomial).
     """

@@ -28,7 +28,8 @@ class Metric(Protocol):
     that must not be empty. `direction` is `neither` where a value in between is best, which is then `best`.
 
     It may define `unfit(sample)`, which says why the rows do not fit it (empty where they do); `package`, a module that
-    it imports and that may be missing; and `examples`, wanted answers that fit it.
+    it imports and that may be missing; `examples`, wanted answers that fit it; and `unit`, what its `n` counts where
+    that is not rows.
     """
 
     @property
