@@ -1,223 +1,122 @@
-"""From people's votes to what they say: how often the run is preferred, how sure that is, and who voted how."""
+"""From what raters were shown and chose to the votes that statistics count, and to what a review came to."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
-from luthier.evaluation.evaluate import NO_CATEGORY
-from luthier.evaluation.targets import judge
-from luthier.flow import Choice, Measure, ReviewItem, TargetResult, Vote
-from luthier.settings.targets import parse_target
-from luthier.statistics import clopper_pearson
+from luthier.evaluation.ballots import Ballot, Shown
+from luthier.evaluation.votes_report import VotesReport, votes_report
+from luthier.flow import Choice, ReviewItem, Side, Vote
 
 Outcome = Literal["win", "loss", "tie"]
 
 TARGET: Final = "human_eval"
-CHOICES: Final[tuple[Choice, ...]] = ("run", "against", "both_good", "both_bad")
-NO_VOTES: Final = "no votes yet"
-RIGHT_CHECKS: Final[Mapping[str, frozenset[Choice]]] = {
-    "same": frozenset({"both_good", "both_bad"}),
-    "broken": frozenset({"run", "both_bad"}),
+BASE: Final = "base"
+"""What the model before tuning is called."""
+RIGHT_CHECKS: Final[Mapping[str, tuple[Choice, ...]]] = {
+    "": (),
+    "same": ("both_good", "both_bad"),
+    "broken": ("run", "both_bad"),
 }
 """What a reader chooses on an attention check: neither of two equal answers, and never the one in disorder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Items by what most of their raters chose: the run's answer (`wins`), the other (`losses`), or neither (`ties`).
+class Asked:
+    """What a review asks: `run` against `against`, `items` with two answers each to `each_by` raters, attention checks
+    aside. `same` rows had the same answer from both and were shown to nobody. `kind` is `scripted` where a script
+    votes. `raters` are all who have a link."""
 
-    `preferred` is wins over wins and losses with its exact interval; ties are in `of_all`, wins over all three.
-    """
-
-    wins: int
-    losses: int
-    ties: int
-    preferred: Measure
-    of_all: Measure
-
-
-@dataclass(frozen=True, slots=True)
-class RaterLine:
-    """One rater: their votes by choice, how often they preferred the run, how often the left answer, and how many of
-    the attention checks that they were shown they passed."""
-
-    rater: str
-    kind: str
-    votes: int
-    choices: Mapping[Choice, int]
-    preferred: Measure
-    left: Measure
-    checks: int
-    passed: int
+    run: str
+    against: str
+    kind: Literal["person", "scripted"]
+    items: int
+    same: int
+    each_by: int
+    raters: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What a review came to. Counts are of items but for `votes` and `choices`, which count votes; attention checks are
-    in none of them.
+    """A review and what people's votes say."""
 
-    `same` items had the same answer from both sides and were not shown. `incomplete` have fewer votes than they are to
-    get. `left` is how often the left answer was chosen, `longer` how often the longer one, both among votes for one of
-    the two: half without bias. `kind` is `scripted` where a script voted.
-    """
+    asked: Asked
+    report: VotesReport
 
-    run: str
-    against: str
-    kind: str
-    items: int
-    same: int
-    incomplete: int
-    each_by: int
-    wins: int
-    losses: int
-    ties: int
-    preferred: Measure
-    of_all: Measure
-    votes: int
-    choices: Mapping[Choice, int]
-    raters: int
-    agreement: Measure
-    by_rater: tuple[RaterLine, ...]
-    categories: Mapping[str, Tally]
-    left: Measure
-    longer: Measure
-    target: TargetResult | None
-    notes: Mapping[str, int] = field(default_factory=dict)
+    def data(self) -> dict[str, Any]:
+        """As JSON holds it: the report's numbers, and `asked`."""
+        return asdict(self.report) | {
+            "against": self.asked.against,
+            "kind": self.asked.kind,
+            "asked": asdict(self.asked),
+        }
 
 
-def summarize(
-    items: Sequence[ReviewItem],
-    votes: Sequence[Vote],
-    *,
-    run: str,
-    against: str,
-    kind: str,
-    each_by: int,
-    same: int,
-    target: str | None,
-    raters: Mapping[str, str] | None = None,
-) -> Reviewed:
-    """The votes of one review, summed up. `raters` maps all who were asked to their kind, the silent ones too; `target`
-    is what the run file expects of `human_eval`."""
+def reviewed(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote], target: str | None) -> Reviewed:
+    """The votes summed up. `target` is what the run file expects of `human_eval`."""
+    report = votes_report(
+        ballots(asked, items, votes),
+        asked.run,
+        target,
+        planned=asked.items * asked.each_by,
+        votes_per_item=asked.each_by,
+    )
+    return Reviewed(asked, report)
+
+
+def ballots(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote]) -> list[Ballot]:
+    """Each vote as it was shown, in the order in which they came."""
     by_number = {item.number: item for item in items}
-    real = [vote for vote in votes if not by_number[vote.item].check]
-    asked = [item for item in items if not item.check]
-    of_item: dict[int, list[Choice]] = {item.number: [] for item in asked}
-    for vote in sorted(real, key=lambda vote: vote.order):
-        of_item[vote.item].append(vote.choice)
-    outcomes = {number: outcome(choices) for number, choices in of_item.items() if choices}
-    whole = tally(outcomes.values())
-    decided = [vote for vote in real if vote.choice in ("run", "against")]
-    who = raters if raters is not None else {vote.rater: vote.kind for vote in votes}
-    categories: dict[str, list[Outcome]] = {}
-    for item in asked:
-        if item.number in outcomes:
-            name = NO_CATEGORY if item.category is None else item.category
-            categories.setdefault(name, []).append(outcomes[item.number])
-    return Reviewed(
-        run=run,
-        against=against,
-        kind=kind,
-        items=len(asked),
-        same=same,
-        incomplete=sum(len(choices) < each_by for choices in of_item.values()),
-        each_by=each_by,
-        wins=whole.wins,
-        losses=whole.losses,
-        ties=whole.ties,
-        preferred=whole.preferred,
-        of_all=whole.of_all,
-        votes=len(real),
-        choices=_counted(vote.choice for vote in real),
-        raters=len({vote.rater for vote in votes}),
-        agreement=Measure(None, reason="no item has two votes"),
-        by_rater=tuple(_rater(name, of, votes, by_number) for name, of in who.items()),
-        categories={} if set(categories) <= {NO_CATEGORY} else {n: tally(found) for n, found in categories.items()},
-        left=_share(decided, lambda vote: vote.choice == vote.left, "no vote for one of the two answers"),
-        longer=_longer(decided, by_number),
-        target=None if target is None else verdict(target, whole.preferred),
-        notes={"votes with a note": sum(bool(vote.note) for vote in real)},
-    )
+    names: dict[Side, str] = {"run": asked.run, "against": asked.against}
+    found = []
+    for vote in sorted(votes, key=lambda vote: vote.order):
+        item = by_number[vote.item]
+        lengths: dict[Side, int] = {"run": len(item.run), "against": len(item.against)}
+        right = other_side(vote.left)
+        found.append(
+            Ballot(
+                str(item.number),
+                vote.rater,
+                names[vote.left],
+                names[right],
+                shown(vote.choice, vote.left),
+                item.category,
+                lengths[vote.left],
+                lengths[right],
+                tuple(shown(choice, vote.left) for choice in RIGHT_CHECKS[item.check]),
+                scripted=vote.kind == "scripted",
+            )
+        )
+    return found
 
 
-def outcome(choices: Sequence[Choice]) -> Outcome:
-    """What most raters of an item say: `outcome(["run", "run", "against"])` is a win, one for each side is a tie."""
-    lead = choices.count("run") - choices.count("against")
-    return "win" if lead > 0 else "loss" if lead < 0 else "tie"
+def other_side(side: Side) -> Side:
+    return "against" if side == "run" else "run"
 
 
-def outcomes_of(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> dict[int, Outcome]:
-    """The outcome of every item that has a vote, by its number; attention checks have none."""
-    real = {item.number for item in items if not item.check}
-    choices: dict[int, list[Choice]] = {}
+def shown(choice: Choice, left: Side) -> Shown:
+    """A choice as the rater made it: the run's answer is the left one where that stood left."""
+    if choice == "both_good" or choice == "both_bad":
+        return choice
+    return "left" if choice == left else "right"
+
+
+def chosen(shown: Shown, left: Side) -> Choice:
+    """What a choice by side means; the other way round than `shown`."""
+    if shown == "both_good" or shown == "both_bad":
+        return shown
+    return left if shown == "left" else other_side(left)
+
+
+def outcomes(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> dict[int, Outcome]:
+    """What most raters of each item say that has a vote, by its number: as many for the one as for the other is a tie.
+    Attention checks have none."""
+    lead = {item.number: 0 for item in items if not item.check}
+    voted = set()
     for vote in votes:
-        if vote.item in real:
-            choices.setdefault(vote.item, []).append(vote.choice)
-    return {number: outcome(found) for number, found in choices.items()}
-
-
-def tally(outcomes: Iterable[Outcome]) -> Tally:
-    """Nine wins, one loss and two ties: preferred 90% [55.5, 99.7] of 10, and 9 of all 12."""
-    count = Counter(outcomes)
-    wins, losses, ties = count["win"], count["loss"], count["tie"]
-    reason = "every item is a tie" if ties else NO_VOTES
-    return Tally(wins, losses, ties, exact(wins, wins + losses, reason), exact(wins, wins + losses + ties, NO_VOTES))
-
-
-def exact(successes: int, n: int, reason: str) -> Measure:
-    """A share with Clopper and Pearson's interval; without trials no value, for the reason given."""
-    if not n:
-        return Measure(None, reason=reason)
-    interval = clopper_pearson(successes, n)
-    return Measure(successes / n, interval.low, interval.high, n)
-
-
-def verdict(target: str, preferred: Measure) -> TargetResult:
-    """The verdict on `human_eval`: `over 80%` is met where the exact interval of the preferred share is over it."""
-    return judge(parse_target(target), TARGET, preferred, Measure(None, reason="the share compares with base already"))
-
-
-def passed(vote: Vote, item: ReviewItem) -> bool:
-    """Whether a vote on an attention check is one that a reader would give."""
-    return vote.choice in RIGHT_CHECKS[item.check]
-
-
-def _rater(name: str, kind: str, votes: Sequence[Vote], items: Mapping[int, ReviewItem]) -> RaterLine:
-    mine = [vote for vote in votes if vote.rater == name]
-    real = [vote for vote in mine if not items[vote.item].check]
-    checks = [vote for vote in mine if items[vote.item].check]
-    decided = [vote for vote in real if vote.choice in ("run", "against")]
-    nothing = "no vote for one of the two answers"
-    return RaterLine(
-        name,
-        kind,
-        len(real),
-        _counted(vote.choice for vote in real),
-        _share(decided, lambda vote: vote.choice == "run", nothing),
-        _share(decided, lambda vote: vote.choice == vote.left, nothing),
-        len(checks),
-        sum(passed(vote, items[vote.item]) for vote in checks),
-    )
-
-
-def _longer(decided: Sequence[Vote], items: Mapping[int, ReviewItem]) -> Measure:
-    """How often the answer with more characters was chosen, where one has more."""
-
-    def longer(vote: Vote) -> bool:
-        item = items[vote.item]
-        return (len(item.run) > len(item.against)) == (vote.choice == "run")
-
-    uneven = [vote for vote in decided if len(items[vote.item].run) != len(items[vote.item].against)]
-    return _share(uneven, longer, "no vote for one of two answers of different length")
-
-
-def _share(votes: Sequence[Vote], holds: Callable[[Vote], bool], reason: str) -> Measure:
-    return exact(sum(holds(vote) for vote in votes), len(votes), reason)
-
-
-def _counted(choices: Iterable[Choice]) -> dict[Choice, int]:
-    count = Counter(choices)
-    return {choice: count[choice] for choice in CHOICES}
+        if vote.item in lead:
+            voted.add(vote.item)
+            lead[vote.item] += {"run": 1, "against": -1}.get(vote.choice, 0)
+    return {number: "win" if lead[number] > 0 else "loss" if lead[number] < 0 else "tie" for number in sorted(voted)}

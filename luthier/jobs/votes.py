@@ -38,15 +38,15 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from luthier.errors import mistake
+from luthier.evaluation.ballots import Shown
+from luthier.evaluation.review import chosen
 from luthier.flow import Choice, ReviewItem, Side, Vote
 
 Kind = Literal["person", "scripted"]
-Shown = Literal["left", "right", "both_good", "both_bad"]
 
 LONGEST_NOTE: Final = 2000
 STALE_SECONDS: Final = 600.0
 """After so long without a vote, an item that nobody else is left for goes to another rater too."""
-OTHER_SIDE: Final[dict[Side, Side]] = {"run": "against", "against": "run"}
 
 _TABLES: Final = MetaData()
 _KEPT = Table("kept", _TABLES, Column("name", String, primary_key=True), Column("value", String, nullable=False))
@@ -411,13 +411,6 @@ def open_votes(
         yield votes
     finally:
         engine.dispose()
-
-
-def chosen(shown: Shown, left: Side) -> Choice:
-    """What a choice by side means: the right answer is the run's where the left one is not."""
-    if shown == "left":
-        return left
-    return OTHER_SIDE[left] if shown == "right" else shown
 
 
 def _safely(connection: Any, record: Any) -> None:

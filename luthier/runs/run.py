@@ -334,6 +334,11 @@ class Run:
         whole.make_folder(self.page.parent)
         whole.write_json(self.folder / "reports" / "evaluation.json", {"version": VERSION} | asdict(report))
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether there is a reports/evaluation.json."""
+        return (self.folder / "reports" / "evaluation.json").is_file()
+
     def read_report(self) -> Report:
         """reports/evaluation.json. Raises `UserError` where the run was not evaluated yet."""
         path = self.folder / "reports" / "evaluation.json"

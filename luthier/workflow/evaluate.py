@@ -51,6 +51,7 @@ from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
+from luthier.workflow.people import with_people
 from luthier.workflow.prepare import leaks
 from luthier.workflow.run_file import shown
 
@@ -137,6 +138,7 @@ def evaluate(
         distances=distances,
         seconds=time.perf_counter() - started,
     )
+    report = with_people(report, opened.run)
     opened.run.write_answers("general", forgot.passages)
     losses = [tuned_scores[index] for index in answered]
     path = opened.run.write_answers("evaluation", _answer_rows(questioned, base_answers, tuned_answers, losses))

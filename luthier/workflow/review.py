@@ -17,13 +17,14 @@ from luthier.data.tokenize import prompt_tokens
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
+from luthier.evaluation import review as evaluated
 from luthier.evaluation.kept import content_hash
-from luthier.evaluation.review import TARGET, Reviewed, summarize, verdict
+from luthier.evaluation.review import BASE, TARGET, Reviewed
+from luthier.evaluation.votes_report import human_eval as measured
 from luthier.flow import (
     Answer,
     Conversation,
     Event,
-    Measure,
     Note,
     Problem,
     Progress,
@@ -40,8 +41,8 @@ from luthier.workflow import run_file
 from luthier.workflow.evaluate import rows_to_judge, write_page
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
+from luthier.workflow.people import with_people
 
-BASE: Final = "base"
 MOST_ROWS: Final = 100
 MOST_TOKENS: Final = 512
 ROWS_A_CHECK: Final = 20
@@ -81,6 +82,9 @@ def prepare_review(
     """
     opened = yield from open_run(run, root)
     other = None if against == BASE else (yield from open_run(against, root))
+    if other is not None and other.run.name in (BASE, opened.run.name):
+        message = "a run cannot be held against itself" if other.run.name != BASE else "a run named base"
+        raise mistake(message, "--against", "name another run's folder, or `base`: the model before tuning")
     conversations, source = yield from _conversations(opened, data)
     chosen = [conversations[at] for at in strided(len(conversations), rows)]
     few = f" of {len(conversations):,}, evenly spread (--rows)" if len(chosen) < len(conversations) else ""
@@ -114,63 +118,41 @@ def prepare_review(
     return Prepared(opened.run, review, terms, items)
 
 
-def conclude(prepared: Prepared, votes: Sequence[Vote], raters: dict[str, str]) -> Generator[Event, None, Reviewed]:
+def conclude(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -> Generator[Event, None, Reviewed]:
     """Sums the votes up: into votes.jsonl, reports/review.json, the verdict on `human_eval` and the run's page."""
-    reviewed = summed_up(prepared, votes, raters)
-    path = prepared.review.write_result(prepared.run, {"version": 1} | asdict(reviewed), votes)
+    found = summed_up(prepared, votes, raters)
+    content = {"version": 1} | found.data() | {"measure": asdict(measured(found.report))}
+    path = prepared.review.write_result(prepared.run, content, votes)
     yield Note("file", f"the votes are in {path}")
-    with_people(prepared.run)
+    if prepared.run.evaluated:
+        prepared.run.write_report(with_people(prepared.run.read_report(), prepared.run))
     yield from write_page(prepared.run)
-    return reviewed
+    return found
 
 
-def summed_up(prepared: Prepared, votes: Sequence[Vote], raters: dict[str, str]) -> Reviewed:
+def summed_up(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -> Reviewed:
     """What the votes say so far."""
     terms = prepared.terms
-    return summarize(
-        prepared.items,
-        votes,
-        run=prepared.run.name,
+    asked = evaluated.Asked(
+        run=name_of(prepared.run),
         against=terms.against,
         kind=terms.kind,
-        each_by=terms.each_by,
+        items=sum(not item.check for item in prepared.items),
         same=terms.same,
-        target=target_of(prepared.run),
-        raters=raters,
+        each_by=terms.each_by,
+        raters=tuple(raters),
     )
+    return evaluated.reviewed(asked, prepared.items, votes, target_of(prepared.run))
+
+
+def name_of(run: Run) -> str:
+    """A run's name, told apart from `base`, which is the model before tuning."""
+    return f"{run.name} (run)" if run.name == BASE else run.name
 
 
 def target_of(run: Run) -> str | None:
     """What the run file expects of people's preference."""
     return run_file.read([str(run.settings_path)]).settings.targets.get(TARGET)
-
-
-def human_eval(run: Run) -> Measure | None:
-    """People's preference for the run over base, by the newest review that has votes; None where there is none.
-
-    Votes of a script are nobody's preference: then it has no value, and the reason says so.
-    """
-    for review in reversed(KeptReview.all(run)):
-        found = review.result()
-        if found is None or review.terms().against != BASE or not found["votes"]:
-            continue
-        if found["kind"] == "scripted":
-            return Measure(None, reason=f"{count(found['votes'], 'vote')} made by a script, none by a person")
-        return Measure(**found["preferred"])
-    return None
-
-
-def with_people(run: Run) -> None:
-    """Puts people's preference into the run's evaluation, where there is one."""
-    measure = human_eval(run)
-    try:
-        report = run.read_report()
-    except UserError:
-        return
-    if measure is None:
-        return
-    targets = tuple(verdict(target.target, measure) if target.metric == TARGET else target for target in report.targets)
-    run.write_report(replace(report, metrics={**report.metrics, TARGET: measure}, targets=targets))
 
 
 # ------------------------------------------------------------------------------------------------ rows and answers

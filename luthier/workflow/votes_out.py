@@ -14,7 +14,7 @@ import orjson
 from luthier.data.forms import preference
 from luthier.data.messages import write_message
 from luthier.errors import mistake
-from luthier.evaluation.review import Reviewed, outcomes_of
+from luthier.evaluation.review import Reviewed, outcomes
 from luthier.flow import Conversation, Message, ReviewItem, Vote
 from luthier.runs.whole import make_folder, write_bytes
 from luthier.workflow.review import Prepared
@@ -53,7 +53,7 @@ def write(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed, out: st
     if path.suffix == ".csv":
         content, rows = table(prepared.items, votes), len(votes)
     elif path.suffix == ".json":
-        whole = {"version": 1, "reviewed": asdict(reviewed), "items": _all(prepared.items, votes)}
+        whole = {"version": 1, "reviewed": reviewed.data(), "items": _all(prepared.items, votes)}
         content, rows = orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), len(votes)
     else:
         lines, left_out = preference_rows(prepared.items, votes, form)
@@ -69,13 +69,13 @@ def preference_rows(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """A row for each item on which most raters chose one answer, in TRL's form or OpenAI's, and what was left out: ties
     (both good, both bad, or as many raters for the one as for the other), items without a vote, empty answers."""
-    outcomes = outcomes_of(items, votes)
+    found = outcomes(items, votes)
     left_out = {"tied": 0, "no vote": 0, "an answer is empty": 0}
     rows = []
     for item in items:
         if item.check:
             continue
-        outcome = outcomes.get(item.number)
+        outcome = found.get(item.number)
         if outcome in (None, "tie"):
             left_out["no vote" if outcome is None else "tied"] += 1
         elif not (item.run.strip() and item.against.strip()):

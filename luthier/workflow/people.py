@@ -1,0 +1,39 @@
+"""People's preference in the evaluation of a run: what its reviews against base came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from luthier.evaluation.review import BASE, TARGET
+from luthier.flow import Measure, Report, TargetResult
+from luthier.report.numbers import count
+from luthier.runs.reviews import KeptReview
+from luthier.runs.run import Run
+
+
+def with_people(report: Report, run: Run) -> Report:
+    """The evaluation with people's preference for the run over base in it, by the newest review that has votes.
+
+    Votes of a script are nobody's preference: then there is no value, and the reason says so.
+    """
+    for review in reversed(KeptReview.all(run)):
+        found = review.result()
+        if found is None or review.terms().against != BASE or not found["votes"]:
+            continue
+        measure, target = Measure(**found["measure"]), found["target"]
+        if found["kind"] == "scripted":
+            reason = f"{count(found['votes'], 'vote')} made by a script, none by a person"
+            measure, target = Measure(None, reason=reason), None
+        targets = [_judged(one.target, measure, target) if one.metric == TARGET else one for one in report.targets]
+        return replace(report, metrics={**report.metrics, TARGET: measure}, targets=tuple(targets))
+    return report
+
+
+def _judged(text: str, measure: Measure, found: Mapping[str, Any] | None) -> TargetResult:
+    """The verdict that the review came to; not measured where it has none that counts."""
+    if found is None or found["target"] != text:
+        reason = measure.reason or "the target is another than when people voted: luthier review sums up anew"
+        return TargetResult(TARGET, text, None, None, None, 0, "not_measured", reason)
+    return TargetResult(**found)
