@@ -1,11 +1,11 @@
-"""`luthier review`: what people are asked, made of two models' answers, and what comes of their votes."""
+"""`luthier review`: what people are asked, made of two models' answers to the same rows."""
 
 from __future__ import annotations
 
 import hashlib
 import random
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,10 +17,8 @@ from luthier.data.tokenize import prompt_tokens
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
-from luthier.evaluation import review as evaluated
 from luthier.evaluation.kept import content_hash
-from luthier.evaluation.review import BASE, TARGET, Reviewed
-from luthier.evaluation.votes_report import human_eval as measured
+from luthier.evaluation.review import BASE
 from luthier.flow import (
     Answer,
     Conversation,
@@ -31,34 +29,20 @@ from luthier.flow import (
     Question,
     ReviewItem,
     Tuned,
-    Vote,
 )
 from luthier.report.numbers import count
 from luthier.runs.kept_answers import Asked, KeptAnswers
 from luthier.runs.reviews import KeptReview, Kind, Terms
 from luthier.runs.run import Run
-from luthier.workflow import run_file
-from luthier.workflow.evaluate import rows_to_judge, write_page
+from luthier.workflow.evaluate import rows_to_judge
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
-from luthier.workflow.people import with_people
+from luthier.workflow.voted import MOST_ROWS, MOST_TOKENS, Prepared
 
-MOST_ROWS: Final = 100
-MOST_TOKENS: Final = 512
 ROWS_A_CHECK: Final = 20
 """Of so many items one more is an attention check, unless the user says otherwise."""
 FEWEST_WORDS: Final = 6
 """Of an answer that is put in disorder: of fewer words, disorder may still read well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A review ready to be voted on."""
-
-    run: Run
-    review: KeptReview
-    terms: Terms
-    items: Sequence[ReviewItem]
 
 
 def prepare_review(
@@ -116,43 +100,6 @@ def prepare_review(
     review = KeptReview.begin(opened.run, terms, items)
     yield Note("file", f"the review is in {review.folder}")
     return Prepared(opened.run, review, terms, items)
-
-
-def conclude(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -> Generator[Event, None, Reviewed]:
-    """Sums the votes up: into votes.jsonl, reports/review.json, the verdict on `human_eval` and the run's page."""
-    found = summed_up(prepared, votes, raters)
-    content = {"version": 1} | found.data() | {"measure": asdict(measured(found.report))}
-    path = prepared.review.write_result(prepared.run, content, votes)
-    yield Note("file", f"the votes are in {path}")
-    if prepared.run.evaluated:
-        prepared.run.write_report(with_people(prepared.run.read_report(), prepared.run))
-    yield from write_page(prepared.run)
-    return found
-
-
-def summed_up(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -> Reviewed:
-    """What the votes say so far."""
-    terms = prepared.terms
-    asked = evaluated.Asked(
-        run=name_of(prepared.run),
-        against=terms.against,
-        kind=terms.kind,
-        items=sum(not item.check for item in prepared.items),
-        same=terms.same,
-        each_by=terms.each_by,
-        raters=tuple(raters),
-    )
-    return evaluated.reviewed(asked, prepared.items, votes, target_of(prepared.run))
-
-
-def name_of(run: Run) -> str:
-    """A run's name, told apart from `base`, which is the model before tuning."""
-    return f"{run.name} (run)" if run.name == BASE else run.name
-
-
-def target_of(run: Run) -> str | None:
-    """What the run file expects of people's preference."""
-    return run_file.read([str(run.settings_path)]).settings.targets.get(TARGET)
 
 
 # ------------------------------------------------------------------------------------------------ rows and answers
@@ -294,14 +241,3 @@ def _file(path: Path) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def opened_review(run: str, against: str | None, root: Path) -> Prepared:
-    """The newest review of a run, or the newest against that, without asking any model. Raises `UserError` where there
-    is none."""
-    found = Run.find(run, root)
-    against = Run.find(against, root).name if against not in (None, BASE) else against
-    reviews = [one for one in KeptReview.all(found) if against in (None, one.terms().against)]
-    if not reviews:
-        raise mistake("nobody was asked about this run yet", str(found.folder), f"luthier review {found.folder}")
-    return Prepared(found, reviews[-1], reviews[-1].terms(), reviews[-1].items())

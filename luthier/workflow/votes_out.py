@@ -17,7 +17,7 @@ from luthier.errors import mistake
 from luthier.evaluation.review import Reviewed, outcomes
 from luthier.flow import Conversation, Message, ReviewItem, Vote
 from luthier.runs.whole import make_folder, write_bytes
-from luthier.workflow.review import Prepared
+from luthier.workflow.voted import Prepared
 
 Form = Literal["trl", "openai"]
 FORMS: Final = ("trl", "openai")
@@ -53,8 +53,7 @@ def write(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed, out: st
     if path.suffix == ".csv":
         content, rows = table(prepared.items, votes), len(votes)
     elif path.suffix == ".json":
-        whole = {"version": 1, "reviewed": reviewed.data(), "items": _all(prepared.items, votes)}
-        content, rows = orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE), len(votes)
+        content, rows = whole(prepared.items, votes, reviewed), len(votes)
     else:
         lines, left_out = preference_rows(prepared.items, votes, form)
         content = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
@@ -100,6 +99,12 @@ def table(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> bytes:
         cells += [vote.left, vote.choice, vote.note, vote.at, prompt, item.run, item.against]
         writer.writerow([_cell(cell) for cell in cells])
     return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def whole(items: Sequence[ReviewItem], votes: Sequence[Vote], reviewed: Reviewed) -> bytes:
+    """All of a review as one JSON document: what it came to, and each item with its answers and votes."""
+    content = {"version": 1, "reviewed": reviewed.data(), "items": _all(items, votes)}
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _cell(value: Any) -> Any:
