@@ -17,15 +17,10 @@ from luthier.evaluation.review import BASE, Reviewed
 from luthier.flow import Event, Note, Progress
 from luthier.report.numbers import count
 from luthier.workflow import votes_out
-from luthier.workflow.voted import MOST_ROWS, MOST_TOKENS, Prepared, conclude, opened_review
 from luthier.workflow.signals import caught
+from luthier.workflow.voted import MOST_ROWS, MOST_TOKENS, Prepared, conclude, opened_review
 
 PACKAGES: Final = {
-    "fastapi": "fastapi",
-    "uvicorn": "uvicorn",
-    "sqlalchemy": "sqlalchemy",
-    "python_multipart": "python-multipart",
-}
     "fastapi": "fastapi",
     "uvicorn": "uvicorn",
     "sqlalchemy": "sqlalchemy",
