@@ -1,4 +1,4 @@
-"""The rater's page in a real browser: keyboard and finger, with and without scripts, markup as text, a server that dies.
+"""The review's pages in a real browser: keyboard and finger, with and without scripts, markup, a server that dies.
 
 `SCREENSHOTS=folder` keeps a picture of each page.
 """
@@ -56,6 +56,14 @@ class Shown:
     def asked(self) -> int:
         return int(self.page.locator("input[name=item]").get_attribute("value"))
 
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Waits up to 20 seconds. The page's policy lets no text be run as a script, so the wait is here."""
+        for _ in range(400):
+            if holds():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(self.page.content())
+
     def press(self, key: str) -> None:
         """A key, after the moment in which a second press counts for the last item."""
         self.page.wait_for_timeout(300)
@@ -87,8 +95,8 @@ def real_items() -> list[ReviewItem]:
         Message("user", "My card was charged twice for order 4471. Can you give me one of the two payments back?"),
     )
     mine = (
-        "I am sorry about that. I can see two payments of 24.90 for order 4471, and have asked for the second one to be "
-        "paid back. It takes three to five days until it is on your account. Is there anything else?"
+        "I am sorry about that. I can see two payments of 24.90 for order 4471, and have asked for the second one to "
+        "be paid back. It takes three to five days until it is on your account. Is there anything else?"
     )
     theirs = (
         "Payments\n\n1. A payment is a transfer of money.\n2. It may be made by card.\n3. It may be made twice.\n" * 9
@@ -97,7 +105,7 @@ def real_items() -> list[ReviewItem]:
 
 
 def wait_for_item(one: Shown, after: int) -> int:
-    one.page.wait_for_function(f"document.querySelector('input[name=item]')?.value !== '{after}'")
+    one.until(lambda: one.asked() != after)
     return one.asked()
 
 
@@ -142,7 +150,7 @@ def test_only_tab_and_enter_vote_too_and_every_stop_has_a_name(
             break
     assert all(name is not None for name in names)
     one.page.keyboard.press("Enter")
-    one.page.wait_for_function("document.querySelector('.brow').innerText.includes('you: 1 vote')")
+    one.until(lambda: "you: 1 vote" in one.page.locator(".brow").inner_text())
     assert [vote.choice for vote in room.votes.votes()] == ["both_good"]
 
 
@@ -276,13 +284,12 @@ def test_the_owners_view_renews_itself_and_fits_the_window(
             room.votes.vote(rater, asked.item, shown(choice, asked.left))
     one = show(room.room.owner_link, size)
     assert one.wide() == size["width"]
-    assert "90 of" in one.page.locator(".tiles").inner_text().replace("\n", " ") or True
     before = one.page.locator(".tiles").inner_text()
     one.picture(f"owner-{size['width']}")
     rater = room.votes.raters()[0]
     while asked := room.votes.next(rater):
         room.votes.vote(rater, asked.item, "both_good")
-    one.page.wait_for_function(f"document.querySelector('.tiles').innerText !== {before!r}", timeout=20000)
+    one.until(lambda: one.page.locator(".tiles").inner_text() != before)
     assert one.said == []
     if folder := os.environ.get("SCREENSHOTS"):
         one.page.screenshot(path=f"{folder}/owner-{size['width']}-whole.png", full_page=True)
