@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import varied_rows
+from benchmarks import varied_rows, votes_to_settle
 from benchmarks.prepare import write_rows
 from benchmarks.trec6 import tour
 from luthier.data.check import load_rows
@@ -97,3 +97,12 @@ def test_the_tour_trains_evaluates_and_tells_every_verdict(tiny_model: Source, t
     assert tables[:4] == [6] * 4
     assert any(line.startswith("| typos |") and line.count("|") == 5 for line in lines)
     assert any("gaps, nats a token" in line for line in lines)
+
+
+def test_a_simulated_review_stops_where_its_votes_are_enough_and_is_called_false_on_the_wrong_side() -> None:
+    # the mean of (1 + f / 4) ** k over f is 4 (1.25 ** (k + 1) - 1) / (k + 1): 35.1 after 23 wins, 42.2 after 24
+    sure = votes_to_settle.simulate(votes_to_settle.Case(1.0), reviews=5)
+    assert (sure.median, sure.nine_of_ten, sure.settled, sure.falsely) == (24, 24, 1.0, 0.0)
+    assert sure.fixed == 17  # 0.025 ** (1 / 17) = 0.805
+    never = votes_to_settle.simulate(votes_to_settle.Case(0.8), reviews=2, seed=1)
+    assert (never.median, never.fixed) == (None, None)

@@ -58,7 +58,7 @@ def always(votes: OneSide, bound: float | None, votes_per_item: int = 1) -> Alwa
     if not len(won):
         return Always(0.0, 1.0, 0, enough=needed)
     ends = sequence(won, decided, votes_per_item)
-    low, high = float(ends.low[-1]), float(ends.high[-1])
+    low, high = sorted((float(ends.low[-1]), float(ends.high[-1])))  # they cross in a review that goes against itself
     if bound is None:
         return Always(low, high, len(won), enough=needed)
     found = evidence(won, decided, bound, votes_per_item)

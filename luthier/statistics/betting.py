@@ -17,16 +17,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 
 from luthier.statistics.interval import CONFIDENCE
 
 Floats = NDArray[np.float64]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_NODES, _DOUBLE = np.polynomial.legendre.leggauss(64)
 FRACTIONS: Final[Floats] = (1 + _NODES) / 2
 """The bets (F,): each stakes that part of the capital that the worst item would take. Any set of them is right."""
-_LOG_WEIGHTS: Final[Floats] = np.log(_WEIGHTS / 2)
+_WEIGHTS: Final[Floats] = _DOUBLE / 2
 _LEAST: Final = 1e-12
 _STEPS: Final = (0.001, 0.02, 1.0)  # most items move an end by little
 
@@ -86,8 +85,11 @@ def _checked(successes: ArrayLike, trials: ArrayLike, most: int) -> tuple[Floats
 
 
 def _most_so_far(wins: Floats, of: Floats, bound: float, most: int) -> Floats:
-    logs = np.log1p(FRACTIONS * ((wins / bound - of) / most)[:, None])
-    capital: Floats = np.exp(logsumexp(np.cumsum(logs, axis=0) + _LOG_WEIGHTS, axis=1))
+    if not len(wins):
+        return np.empty(0)
+    grown = np.cumsum(np.log1p(FRACTIONS * ((wins / bound - of) / most)[:, None]), axis=0)
+    peak = grown.max(axis=1)
+    capital: Floats = np.exp(peak + np.log(np.exp(grown - peak[:, None]) @ _WEIGHTS))
     return np.maximum.accumulate(capital)
 
 
@@ -99,9 +101,9 @@ def _low_ends(wins: Floats, of: Floats, most: int, needed: float) -> Floats:
 
     def beyond(bound: float) -> float:
         logs = np.log1p(FRACTIONS * ((kinds[:, 0] / bound - kinds[:, 1]) / most)[:, None])
-        grown = counts @ logs + _LOG_WEIGHTS
-        most_grown = grown.max()
-        return float(most_grown + np.log(np.exp(grown - most_grown).sum())) - needed
+        grown = counts @ logs
+        peak = grown.max()
+        return float(peak + np.log(np.exp(grown - peak) @ _WEIGHTS)) - needed
 
     low, ends = _LEAST, np.empty(len(wins))
     for place, one in enumerate(kind):

@@ -22,13 +22,13 @@ _ROUNDED: Final = 1e-8  # under it steps that no longer shrink are rounding
 class Strengths:
     """The log-odds of each system against the average one (S,), summing to 0, with the interval of each.
 
-    System i is preferred over j with a chance of 1 / (1 + exp(strength j - strength i)). `covariance` (S, S) is that of
-    the strengths.
+    System i is preferred over j with a chance of 1 / (1 + exp(strength j - strength i)). `errors` (S,) are the standard
+    errors of the strengths.
     """
 
     strengths: Floats
+    errors: Floats
     intervals: tuple[Interval, ...]
-    covariance: Floats
 
 
 def prior_wins(systems: int) -> float:
@@ -93,12 +93,11 @@ def strengths(
     inverse = np.asarray(np.linalg.inv(bend + 1 / systems) - 1 / systems, dtype=np.float64)
     slopes = by_item.sum(axis=2) - ((by_item + by_item.swapaxes(1, 2)) * _chances(found)).sum(axis=2)
     spread = len(names) / max(1, len(names) - 1) * slopes.T @ slopes
-    sandwich: Floats = inverse @ spread @ inverse
-    larger = np.sqrt(np.maximum(1.0, np.diag(inverse) / np.maximum(np.diag(sandwich), 1e-300)))
-    covariance = sandwich * np.outer(larger, larger) if np.diag(sandwich).all() else inverse
-    reach = float(stdtrit(max(1, len(names) - 1), (1 + confidence) / 2)) * np.sqrt(np.diag(covariance))
+    sandwich = inverse @ spread @ inverse
+    errors: Floats = np.sqrt(np.maximum(np.diag(inverse), np.diag(sandwich)))
+    reach = float(stdtrit(max(1, len(names) - 1), (1 + confidence) / 2)) * errors
     ends = tuple(Interval(float(at - far), float(at + far)) for at, far in zip(found, reach, strict=True))
-    return Strengths(found, ends, covariance)
+    return Strengths(found, errors, ends)
 
 
 def _with_prior(wins: ArrayLike, prior: float | None) -> Floats:
