@@ -264,8 +264,9 @@ def test_a_rater_goes_on_where_they_stopped_in_another_browser(
     room = listening_room(real_items())
     address = room.room.link(room.votes.raters()[0])
     one = show(address)
+    first = one.asked()
     one.press("1")
-    waiting = wait_for_item(one, one.asked())
+    waiting = wait_for_item(one, first)
     one.context.close()
     again = show(address, PHONE)
     assert again.asked() == waiting
