@@ -362,6 +362,11 @@ class Run:
         whole.write_json(path, content)
         return path
 
+    def read_other_report(self, name: str) -> dict[str, Any] | None:
+        """reports/<name>.json; None where there is none."""
+        path = self.page.with_name(f"{name}.json")
+        return _read_json(path) if path.is_file() else None
+
     def write_comparison(self, comparison: Mapping[str, Any], html: str) -> tuple[Path, Path]:
         """reports/comparison.json and comparison.html: this run beside others. Gives their paths."""
         data, page = self.page.with_name("comparison.json"), self.page.with_name("comparison.html")

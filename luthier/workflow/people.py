@@ -16,19 +16,22 @@ from luthier.runs.run import Run
 def with_people(report: Report, run: Run) -> Report:
     """The evaluation with people's preference for the run over base in it, by the newest review that has votes.
 
-    Votes of a script are nobody's preference: then there is no value, and the reason says so.
+    Votes of a script are nobody's preference: where there are no others there is no value, and the reason says so.
     """
-    for review in reversed(KeptReview.all(run)):
-        found = review.result()
-        if found is None or review.terms().against != BASE or not found["votes"]:
-            continue
-        measure, target = Measure(**found["measure"]), found["target"]
-        if found["kind"] == "scripted":
-            reason = f"{count(found['votes'], 'vote')} made by a script, none by a person"
-            measure, target = Measure(None, reason=reason), None
-        targets = [_judged(one.target, measure, target) if one.metric == TARGET else one for one in report.targets]
-        return replace(report, metrics={**report.metrics, TARGET: measure}, targets=tuple(targets))
-    return report
+    counted = [
+        (found["kind"] == "person", found)
+        for review in reversed(KeptReview.all(run))
+        if (found := review.result()) and found["votes"] and review.terms().against == BASE
+    ]
+    if not counted:
+        return report
+    of_people, found = max(counted, key=lambda one: one[0])  # the first of equals, so the newest
+    measure, target = Measure(**found["measure"]), found["target"]
+    if not of_people:
+        measure = Measure(None, reason=f"{count(found['votes'], 'vote')} made by a script, none by a person")
+        target = None
+    targets = [_judged(one.target, measure, target) if one.metric == TARGET else one for one in report.targets]
+    return replace(report, metrics={**report.metrics, TARGET: measure}, targets=tuple(targets))
 
 
 def _judged(text: str, measure: Measure, found: Mapping[str, Any] | None) -> TargetResult:
