@@ -201,13 +201,15 @@ class Votes:
             desk = self._desks[rater.name]
             if desk.open:
                 return min(desk.open, key=lambda asked: asked.place)
-            item = self._fresh(desk)
-            if item is None:
-                item = self._left_lying(desk)
-            return None if item is None else self._ask(rater, desk, item)
+            with self._writing() as connection:
+                asked = self._upcoming(rater, desk, connection)
+            if asked:
+                self._put(desk, asked)
+            return asked
 
     def vote(self, rater: Rater, item: int, shown: Shown, note: str = "") -> Asked:
-        """Keeps a vote; once it returns, the vote is on the disk. The same vote again changes nothing.
+        """Keeps a vote, and with it what the rater is asked next; once it returns, both are on the disk. The same vote
+        again changes nothing.
 
         Raises `Refused` for an item that the rater was not asked, for another choice than the one made before, for a
         note that is too long, and where the disk takes nothing: then nothing has changed.
@@ -234,10 +236,13 @@ class Votes:
             values = {"choice": choice, "note": note, "at": at, "vote_order": order}
             with self._writing() as connection:
                 connection.execute(update(_ASKED).where(_ASKED.c.place == asked.place).values(**values))
+                upcoming = self._upcoming(rater, desk, connection, after=asked)
             self._last_order = order
             asked.choice, asked.note, asked.at, asked.order = choice, note, at, order
             desk.open.remove(asked)
             self._count(desk, asked)
+            if upcoming:
+                self._put(desk, upcoming)
             return asked
 
     def undo(self, rater: Rater) -> Asked | None:
@@ -280,11 +285,9 @@ class Votes:
         """The first item in the rater's order that they were not asked and that too few raters were."""
         while desk.looked < len(desk.order):
             item = desk.order[desk.looked]
-            desk.looked += 1
-            if item in desk.asked:
-                continue
-            if self.items[item].check or len(self._given[item]) < self.each_by:
+            if item not in desk.asked and (self.items[item].check or len(self._given[item]) < self.each_by):
                 return item
+            desk.looked += 1
         return None
 
     def _left_lying(self, desk: _Desk) -> int | None:
@@ -296,19 +299,24 @@ class Votes:
                 return item
         return None
 
-    def _ask(self, rater: Rater, desk: _Desk, item: int) -> Asked:
-        side: Side = "run" if random.Random(f"{self.seed} {item} {rater.name}").random() < 0.5 else "against"
-        asked = Asked(self._last_place + 1, rater.name, item, side, self._clock().timestamp())
-        values = {"place": asked.place, "rater": rater.name, "item": item, "left": side, "since": asked.since}
-        try:
-            with self._writing() as connection:
-                connection.execute(insert(_ASKED), values)
-        except Refused:
-            desk.looked = min(desk.looked, desk.order.index(item))
-            raise
-        self._last_place = asked.place
-        self._put(desk, asked)
+    def _upcoming(self, rater: Rater, desk: _Desk, connection: Connection, after: Asked | None = None) -> Asked | None:
+        """What a rater is asked once they voted on `after`, written in this transaction; None where something is open
+        before them or nothing is left."""
+        if any(one is not after for one in desk.open):
+            return None
+        item = self._fresh(desk)
+        if item is None:
+            item = self._left_lying(desk)
+        if item is None:
+            return None
+        asked = self._asked(rater, item)
+        values = {"place": asked.place, "rater": rater.name, "item": item, "left": asked.left, "since": asked.since}
+        connection.execute(insert(_ASKED), values)
         return asked
+
+    def _asked(self, rater: Rater, item: int) -> Asked:
+        side: Side = "run" if random.Random(f"{self.seed} {item} {rater.name}").random() < 0.5 else "against"
+        return Asked(self._last_place + 1, rater.name, item, side, self._clock().timestamp())
 
     # ------------------------------------------------------------------------------------------- memory and the disk
 
@@ -340,6 +348,7 @@ class Votes:
         self._desks[rater.name] = _Desk(order)
 
     def _put(self, desk: _Desk, asked: Asked) -> None:
+        self._last_place = max(self._last_place, asked.place)
         desk.asked[asked.item] = asked
         desk.open.append(asked)
         self._given[asked.item].append(asked)
