@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,8 @@ from luthier.flow import Choice, ReviewItem, Side, Vote
 Kind = Literal["person", "scripted"]
 
 LONGEST_NOTE: Final = 2000
+TOGETHER_SECONDS: Final = 0.0005
+"""So long a vote waits for others that arrive now, to be forced to the disk with them."""
 STALE_SECONDS: Final = 600.0
 """After so long without a vote, an item that nobody else is left for goes to another rater too."""
 
@@ -149,6 +152,7 @@ class Votes:
         self._done: dict[int, int] = defaultdict(int)
         self._counted = 0
         self._last_order = self._last_place = 0
+        self._batch: _Batch | None = None
         self.changes = 0
         """Grows with every vote and every one taken back."""
         self._restore()
@@ -234,16 +238,17 @@ class Votes:
                 )
             order, at = self._last_order + 1, self._clock().isoformat(timespec="seconds")
             values = {"choice": choice, "note": note, "at": at, "vote_order": order}
-            with self._writing() as connection:
-                connection.execute(update(_ASKED).where(_ASKED.c.place == asked.place).values(**values))
-                upcoming = self._upcoming(rater, desk, connection, after=asked)
+            with self._together() as batch:
+                batch.connection.execute(update(_ASKED).where(_ASKED.c.place == asked.place).values(**values))
+                upcoming = self._upcoming(rater, desk, batch.connection, after=asked)
             self._last_order = order
             asked.choice, asked.note, asked.at, asked.order = choice, note, at, order
             desk.open.remove(asked)
             self._count(desk, asked)
             if upcoming:
                 self._put(desk, upcoming)
-            return asked
+        self._settle(batch)
+        return asked
 
     def undo(self, rater: Rater) -> Asked | None:
         """Takes the rater's last vote back and asks it again; None where there is none."""
@@ -271,6 +276,7 @@ class Votes:
     def votes(self) -> list[Vote]:
         """Every vote that stands, in the order in which they came."""
         with self._lock:
+            self._flush()
             found = [
                 Vote(one.item, one.rater, rater.kind, one.left, one.choice, one.note, one.at, one.order)
                 for name, rater in self._raters.items()
@@ -321,6 +327,11 @@ class Votes:
     # ------------------------------------------------------------------------------------------- memory and the disk
 
     def _restore(self) -> None:
+        """What the disk holds, and nothing else."""
+        for held in (self._raters, self._by_token, self._desks, self._given, self._done):
+            held.clear()
+        self._counted = self._last_order = self._last_place = 0
+        self.changes += 1
         with self._engine.connect() as connection:
             for row in connection.execute(select(_RATERS).order_by(_RATERS.c.rater.collate("BINARY"))):
                 self._seat(Rater(row.rater, row.token, row.kind))
@@ -375,17 +386,76 @@ class Votes:
     def _writing(self) -> Iterator[Connection]:
         """A transaction; after it, what was written is on the disk. Raises `Refused` where the disk takes nothing."""
         with self._lock:
+            self._flush()
             try:
                 with self._engine.begin() as connection:
                     yield connection
             except DatabaseError as error:
-                words = str(error.orig)
-                why = "the disk is full" if "full" in words else f"the disk did not take it ({words})"
-                raise Refused(
-                    507,
-                    f"Nothing was kept, because {why}. All earlier votes are safe. "
-                    "Once there is room on the disk of the one who runs this review, vote again.",
-                ) from error
+                raise _not_kept(error) from error
+
+    @contextmanager
+    def _together(self) -> Iterator[_Batch]:
+        """The transaction that votes arriving at the same time share: forcing it to the disk takes far longer than
+        writing it. What is written in it counts once `_settle` returns. Only with the lock."""
+        if self._batch is None:
+            connection = self._engine.connect()
+            self._batch = _Batch(connection)
+        batch = self._batch
+        try:
+            yield batch
+        except DatabaseError as error:
+            self._drop(batch, error)
+            raise _not_kept(error) from error
+
+    def _settle(self, batch: _Batch) -> None:
+        """Returns once the batch is on the disk; raises `Refused` where it is not, and then nothing of it is."""
+        time.sleep(TOGETHER_SECONDS)
+        with self._lock:
+            if not batch.done:
+                self._flush()
+        if batch.error:
+            raise _not_kept(batch.error)
+
+    def _flush(self) -> None:
+        """Forces the open batch to the disk. Only with the lock."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        try:
+            batch.connection.commit()
+        except DatabaseError as error:
+            self._drop(batch, error)
+        else:
+            batch.done = True
+            batch.connection.close()
+
+    def _drop(self, batch: _Batch, error: DatabaseError) -> None:
+        """Takes a batch back, from memory too."""
+        batch.error, batch.done = error, True
+        self._batch = None
+        with suppress(DatabaseError):
+            batch.connection.rollback()
+        batch.connection.close()
+        self._restore()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A transaction of several votes: `done` once it is decided, `error` where it was taken back."""
+
+    connection: Connection
+    done: bool = False
+    error: DatabaseError | None = None
+
+
+def _not_kept(error: DatabaseError) -> Refused:
+    words = str(error.orig)
+    why = "the disk is full" if "full" in words else f"the disk did not take it ({words})"
+    return Refused(
+        507,
+        f"Nothing was kept, because {why}. All earlier votes are safe. "
+        "Once there is room on the disk of the one who runs this review, vote again.",
+    )
 
 
 @contextmanager
@@ -418,6 +488,8 @@ def open_votes(
             remedy = "free some space, or put back the file as it was; --new begins another review beside it"
             raise mistake(f"the votes cannot be opened: {why}", str(path), remedy) from error
         yield votes
+        with votes._lock:
+            votes._flush()
     finally:
         engine.dispose()
 

@@ -266,6 +266,35 @@ def test_a_full_disk_refuses_the_vote_in_words_and_loses_none(tmp_path: Path) ->
         assert len(votes.votes()) == 200
 
 
+def test_votes_at_the_same_time_that_a_full_disk_refuses_are_all_refused_and_none_is_counted(tmp_path: Path) -> None:
+    with opened(tmp_path, items(300), raters=12, each_by=12) as votes:
+        with votes._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 12}")
+        together, answered_as_kept, refused = Barrier(12), [], []
+
+        def work(rater: Rater) -> None:
+            together.wait()
+            try:
+                while asked := votes.next(rater):
+                    votes.vote(rater, asked.item, "left", "n" * 1000)
+                    answered_as_kept.append((rater.name, asked.item))
+            except Refused as error:
+                refused.append(error.status)
+
+        threads = [Thread(target=work, args=(rater,)) for rater in votes.raters()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert refused == [507] * 12
+        assert len(answered_as_kept) > 12
+        assert {(vote.rater, vote.item) for vote in votes.votes()} == set(answered_as_kept)
+        assert votes.progress().done == len(answered_as_kept)
+    with opened(tmp_path, items(300), raters=12, each_by=12) as votes:
+        assert {(vote.rater, vote.item) for vote in votes.votes()} == set(answered_as_kept)
+
+
 def test_votes_of_another_review_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     with opened(tmp_path, items(3)) as votes:
         answered(votes, votes.raters()[0])
