@@ -380,7 +380,8 @@ class ReviewItem:
 @dataclass(frozen=True, slots=True)
 class Vote:
     """One rater's choice on one item. `left` stood on the left; `order` counts the votes of all raters as they came;
-    `at` is the time in UTC, as ISO 8601 has it. `kind` says who chose: a person, or a script (`scripted`)."""
+    `at` is the time in UTC, as ISO 8601 has it, `seconds` how long the item had been asked. `kind` says who chose: a
+    person, or a script (`scripted`)."""
 
     item: int
     rater: str
@@ -390,6 +391,7 @@ class Vote:
     note: str
     at: str
     order: int
+    seconds: float | None = None
 
 
 # --------------------------------------------------------------------------------------------------- diagnosis

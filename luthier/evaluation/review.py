@@ -86,6 +86,7 @@ def ballots(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote]) ->
                 lengths[vote.left],
                 lengths[right],
                 tuple(shown(choice, vote.left) for choice in RIGHT_CHECKS[item.check]),
+                seconds=vote.seconds,
                 scripted=vote.kind == "scripted",
             )
         )

@@ -72,6 +72,7 @@ _ASKED = Table(
     Column("note", String, nullable=False, default=""),
     Column("at", String),
     Column("vote_order", Integer, unique=True),
+    Column("seconds", Float),
     UniqueConstraint("rater", "item"),
     CheckConstraint("(choice is null) = (vote_order is null)"),
 )
@@ -107,6 +108,7 @@ class Asked:
     note: str = ""
     at: str = ""
     order: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +238,14 @@ class Votes:
                 raise Refused(
                     409, "You have voted on this item already, and that vote stands. To change it, undo it first (u)."
                 )
-            order, at = self._last_order + 1, self._clock().isoformat(timespec="seconds")
-            values = {"choice": choice, "note": note, "at": at, "vote_order": order}
+            now = self._clock()
+            order, at, seconds = self._last_order + 1, now.isoformat(timespec="seconds"), now.timestamp() - asked.since
+            values = {"choice": choice, "note": note, "at": at, "vote_order": order, "seconds": seconds}
             with self._together() as batch:
                 batch.connection.execute(update(_ASKED).where(_ASKED.c.place == asked.place).values(**values))
                 upcoming = self._upcoming(rater, desk, batch.connection, after=asked)
             self._last_order = order
-            asked.choice, asked.note, asked.at, asked.order = choice, note, at, order
+            asked.choice, asked.note, asked.at, asked.order, asked.seconds = choice, note, at, order, seconds
             desk.open.remove(asked)
             self._count(desk, asked)
             if upcoming:
@@ -257,14 +260,16 @@ class Votes:
             if not desk.voted:
                 return None
             asked = desk.voted[-1]
-            values = {"choice": None, "note": "", "at": None, "vote_order": None}
+            since = self._clock().timestamp()
+            values = {"choice": None, "note": "", "at": None, "vote_order": None, "seconds": None, "since": since}
             with self._writing() as connection:
                 connection.execute(update(_ASKED).where(_ASKED.c.place == asked.place).values(**values))
             desk.voted.pop()
             desk.open.append(asked)
             self._counted -= self._counts(asked.item)
             self._done[asked.item] -= 1
-            asked.choice, asked.note, asked.at, asked.order = None, "", "", None
+            asked.choice, asked.note, asked.at, asked.order, asked.seconds = None, "", "", None, None
+            asked.since = since
             self.changes += 1
             return asked
 
@@ -278,7 +283,7 @@ class Votes:
         with self._lock:
             self._flush()
             found = [
-                Vote(one.item, one.rater, rater.kind, one.left, one.choice, one.note, one.at, one.order)
+                Vote(one.item, one.rater, rater.kind, one.left, one.choice, one.note, one.at, one.order, one.seconds)
                 for name, rater in self._raters.items()
                 for one in self._desks[name].voted
                 if one.choice is not None and one.order is not None
@@ -347,6 +352,7 @@ class Votes:
                 self._put(desk, asked)
                 continue
             asked.choice, asked.note, asked.at, asked.order = row.choice, row.note, row.at, row.vote_order
+            asked.seconds = row.seconds
             self._last_order = max(self._last_order, row.vote_order)
             desk.asked[asked.item] = asked
             self._given[asked.item].append(asked)

@@ -49,7 +49,7 @@ def require(out: str, form: str) -> None:
 def write(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed, out: str, form: Form = "trl") -> Written:
     """Writes what the file's ending asks for, whole or not at all."""
     require(out, form)
-    path, left_out = Path(out), {}
+    path, left_out = Path(out), dict[str, int]()
     if path.suffix == ".csv":
         content, rows = table(prepared.items, votes), len(votes)
     elif path.suffix == ".json":

@@ -57,7 +57,7 @@ def opened(
 
 def answered(votes: Votes, rater: Rater, most: int = 10**6) -> list[int]:
     """The items that a rater is asked when they always choose the left answer."""
-    seen = []
+    seen: list[int] = []
     while len(seen) < most and (asked := votes.next(rater)):
         votes.vote(rater, asked.item, "left")
         seen.append(asked.item)
@@ -149,6 +149,25 @@ def test_undo_takes_back_one_vote_after_another_and_asks_them_again(tmp_path: Pa
         assert votes.progress(rater).done == 0
         assert answered(votes, rater)[:3] == [first, second, waiting.item]
         assert sorted(vote.item for vote in votes.votes()) == [1, 2, 3, 4, 5]
+
+
+def test_a_vote_knows_how_long_its_item_was_before_the_rater(tmp_path: Path) -> None:
+    clock = Clock()
+    with opened(tmp_path, items(3), clock=clock) as votes:
+        (rater,) = votes.raters()
+        for seconds in (4, 9):
+            asked = votes.next(rater)
+            assert asked is not None
+            clock.now += timedelta(seconds=seconds)
+            votes.vote(rater, asked.item, "left")
+        clock.now += timedelta(seconds=100)
+        undone = votes.undo(rater)
+        assert undone is not None
+        clock.now += timedelta(seconds=7)
+        votes.vote(rater, undone.item, "left")
+        assert [vote.seconds for vote in votes.votes()] == [4, 7]
+    with opened(tmp_path, items(3), clock=clock) as votes:
+        assert [vote.seconds for vote in votes.votes()] == [4, 7]
 
 
 def test_two_raters_on_one_item_at_once_lose_no_vote(tmp_path: Path) -> None:
@@ -269,7 +288,7 @@ def test_a_full_disk_refuses_the_vote_in_words_and_loses_none(tmp_path: Path) ->
 def test_votes_at_the_same_time_that_a_full_disk_refuses_are_all_refused_and_none_is_counted(tmp_path: Path) -> None:
     with opened(tmp_path, items(300), raters=12, each_by=12) as votes:
         with votes._engine.connect() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 12}")
         together, answered_as_kept, refused = Barrier(12), [], []
 

@@ -43,7 +43,8 @@ def run(trained: Trained, tmp_path: Path) -> Path:
 
 
 def prepared_for(run: Path, **options: Any) -> Prepared:
-    return worked(prepare_review(str(run), **{"max_tokens": TOKENS, "kind": "person"} | options))[0]
+    given: dict[str, Any] = {"max_tokens": TOKENS, "kind": "person"} | options
+    return worked(prepare_review(str(run), **given))[0]
 
 
 def voted(prepared: Prepared, choose: Callable[[ReviewItem], Choice], raters: int = 1, most: int = 10**6) -> Any:

@@ -12,7 +12,7 @@ from luthier.evaluation.review import Reviewed
 from luthier.jobs.votes import Rater, Votes
 from luthier.workflow.voted import Prepared, summed_up
 
-REST: Final = 8.0
+REST: Final = 20.0
 """Summing up rests so many times as long as it took, so that it takes little from those who vote."""
 LEAST_SECONDS: Final = 1.0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from starlette.exceptions import HTTPException
 
 from luthier.app.pages import vote, watch
 from luthier.app.pages.guard import NOTHING_HERE, App, Guard
@@ -27,15 +27,17 @@ def review_site(room: Room, hosts: Iterable[str]) -> App:
         content = (HERE / "static" / name).read_bytes()
         app.add_api_route(f"/static/{name}", _serves(content, kind), methods=["GET"])
 
-    @app.exception_handler(HTTPException)
-    def nothing(request: Request, error: HTTPException) -> Response:
-        del request, error
-        return HTMLResponse(NOTHING_HERE, 403)
-
+    for what in (400, 404, 405, RequestValidationError):
+        app.add_exception_handler(what, _nothing)
     return Guard(app, hosts)
 
 
-def _serves(content: bytes, kind: str) -> object:
+def _nothing(request: Request, error: Exception) -> Response:
+    del request, error
+    return HTMLResponse(NOTHING_HERE, 403)
+
+
+def _serves(content: bytes, kind: str) -> Callable[[], Awaitable[Response]]:
     async def file() -> Response:
         return Response(content, media_type=kind, headers={"cache-control": "max-age=3600"})
 

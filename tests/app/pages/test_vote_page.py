@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from luthier.flow import Message, ToolCall
+from luthier.evaluation.review import shown
+from luthier.flow import Choice, Message, ToolCall
 from tests.app.pages.conftest import HOST, Opened, item
 
 HTMX = {"HX-Request": "true"}
@@ -146,6 +147,9 @@ def test_wrong_and_missing_tokens_get_403_and_the_same_nothing(opened: Callable[
     answers += [page.get(where) for where in ("/docs", "/openapi.json", "/static/", "/static/../site.py")]
     answers += [page.post(where) for where in ("/r/x/vote", "/r/x/undo", f"/o/{path[3:]}/end", f"{path}/nowhere")]
     answers += [page.request("DELETE", path), page.request("PUT", f"{path}/vote")]
+    answers += [page.post(f"{path}/vote", files={"choice": ("left", b"left")})]
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    answers += [page.post(f"{path}/vote", content=b"no form", headers=broken)]
     for answer in answers:
         assert answer.status_code == 403, answer.request.url
         assert answer.text == answers[0].text
@@ -235,10 +239,8 @@ def test_the_owner_sees_the_votes_the_links_and_takes_files_away(opened: Callabl
         rater = room.votes.raters()[turn % 2]
         asked = room.votes.next(rater)
         assert asked is not None
-        wanted = (
-            "both_bad" if asked.item % 10 == 0 else "left" if (asked.left == "run") == (asked.item % 5 > 0) else "right"
-        )
-        room.votes.vote(rater, asked.item, wanted, "=1+1" if turn == 0 else "")
+        choice: Choice = "both_bad" if asked.item % 10 == 0 else "run" if asked.item % 5 else "against"
+        room.votes.vote(rater, asked.item, shown(choice, asked.left), "=1+1" if turn == 0 else "")
     room.room.summary(at_once=True)
     html = page.get(room.owner).text
     for rater in room.votes.raters():
