@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from luthier.app.reviewing import Review
     from luthier.evaluation.compare import Comparison
     from luthier.flow import Event, Report
     from luthier.workflow.advise import Advised
@@ -45,6 +46,7 @@ __all__ = [
     "export",
     "generate",
     "models",
+    "review",
     "selftest",
     "train",
 ]
@@ -197,6 +199,55 @@ def compare(
         data=data,
         overrides=overrides,
         name=name,
+        root=root,
+    )
+    return result_of(work, listen)
+
+
+def review(
+    run: str,
+    *,
+    against: str | None = None,
+    data: str | None = None,
+    rows: int = 100,
+    raters: int | None = None,
+    each_by: int = 1,
+    checks: int | None = None,
+    max_tokens: int = 512,
+    new: bool = False,
+    scripted: bool = False,
+    export: str | None = None,
+    form: str = "trl",
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    browser: bool = True,
+    root: Path = _RUNS,
+    listen: Listen | None = None,
+) -> Review:
+    """Has people choose blind between a run's answers and those of `against`, and gives what their votes say.
+
+    Opens the pages and works until the owner ends the review there, or Ctrl-C; `listen` is given the links. With
+    `export` no page is opened: the votes there are go into that file. `scripted` says that a script votes.
+    """
+    from luthier.app.reviewing import review
+    from luthier.flow import result_of
+
+    work = review(
+        run,
+        against=against,
+        data=data,
+        rows=rows,
+        raters=raters,
+        each_by=each_by,
+        checks=checks,
+        max_tokens=max_tokens,
+        new=new,
+        scripted=scripted,
+        export=export,
+        form=form,
+        port=port,
+        host=host,
+        browser=browser,
         root=root,
     )
     return result_of(work, listen)

@@ -351,6 +351,49 @@ class Report:
     distances: Mapping[str, Measure] = field(default_factory=dict)
 
 
+# ------------------------------------------------------------------------------------------------------ review
+
+Side = Literal["run", "against"]
+Choice = Literal["run", "against", "both_good", "both_bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """What people compare: the answers of the run and of `against` to the same messages.
+
+    `check` is set where the answer is known, to see whether a rater reads: `same` holds the run's answer twice,
+    `broken` the run's answer against its own words in disorder. Such items are no votes on the run.
+    """
+
+    number: int
+    place: Place
+    category: str | None
+    asked: tuple[Message, ...]
+    run: str
+    against: str
+    run_stopped: bool = True
+    against_stopped: bool = True
+    check: Literal["", "same", "broken"] = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One rater's choice on one item. `left` stood on the left; `order` counts the votes of all raters as they came;
+    `at` is the time in UTC, as ISO 8601 has it, `seconds` how long the item had been asked. `kind` says who chose: a
+    person, or a script (`scripted`)."""
+
+    item: int
+    rater: str
+    kind: Literal["person", "scripted"]
+    left: Side
+    choice: Choice
+    note: str
+    at: str
+    order: int
+    seconds: float | None = None
+
+
 # --------------------------------------------------------------------------------------------------- diagnosis
 
 

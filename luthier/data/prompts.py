@@ -51,11 +51,11 @@ def prompts(path: str | Path, columns: Mapping[str, str] | None = None) -> Itera
             yield row
             continue
         conversation, problems, _ = form.parse(row.values, row.place)
-        yield _asked(conversation) if conversation else problems[0]
+        yield without_answer(conversation) if conversation else problems[0]
 
 
-def _asked(conversation: Conversation) -> Conversation | Problem:
-    """The conversation without its answer."""
+def without_answer(conversation: Conversation) -> Conversation | Problem:
+    """The conversation without its last answer; a text row, which asks nothing, is a `Problem`."""
     if conversation.rejected:
         return replace(conversation, messages=conversation.messages[: prompt_length(conversation)], rejected=())
     if len(conversation.messages) == 1:

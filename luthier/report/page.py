@@ -24,6 +24,7 @@ from luthier.report import bars, beyond, numbers
 from luthier.report.curves import Curves, curves
 from luthier.report.mask import stretches
 from luthier.report.measured import names_measured, not_measured
+from luthier.report.people import people
 from luthier.report.view import Pair, Setting, View
 from luthier.settings.loading import AUTO, DEFAULT
 from luthier.settings.mission import METHODS
@@ -54,6 +55,7 @@ _OWN_SPELLING: Final = {
 
 _SECTIONS: Final = {
     "targets": "Targets",
+    "people": "Preferred by people",
     "metrics": "Base beside tuned",
     "forgetting": "Forgetting",
     "generalization": "Generalization",
@@ -118,9 +120,11 @@ def render(view: View) -> str:
     report, pairs, commands = view.report, _judged(view), _commands(view)
     chosen, worst = choose(pairs), beyond.worst_rows(pairs)
     skills = beyond.skill_lines(report) if report else []
+    found = people(view.review) if view.review else None
     confused = beyond.confusion(report) if report else None
     sections = {
         "targets": report and report.targets,
+        "people": found,
         "metrics": report,
         "forgetting": skills,
         "generalization": report and (report.gaps or report.changes or report.distances),
@@ -153,6 +157,7 @@ def render(view: View) -> str:
             not_measured=not_measured(report) if report else [],
             categories=_category_lines(report, pairs) if report else [],
             outcomes=_outcomes(pairs),
+            people=found,
             skills=skills,
             gaps=report.gaps if report else {},
             changes=beyond.change_lines(report) if report else [],
@@ -302,7 +307,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
 def is_share(name: str, target: str = "") -> bool:
     """Whether a metric is a share and reads as a percentage; of one that no file measures, its target tells."""
     known = metrics.OTHER_NAMES.get(name, name)
-    return metrics.load(known).range == (0.0, 1.0) if known in metrics.names() else "%" in target
+    measured = known in metrics.names() or known in metrics.ON_OTHER_ROWS
+    return metrics.load(known).range == (0.0, 1.0) if measured else "%" in target
 
 
 def _target_line(result: TargetResult, report: Report) -> TargetLine:
@@ -494,4 +500,6 @@ def _commands(view: View) -> list[Command]:
         commands.append(Command(f"luthier generate {run} --data rows.jsonl --out answers.jsonl", "answers for a file"))
     if view.report:
         commands.append(Command(f"luthier evaluate {run} --data rows.jsonl", "the same measures on other rows"))
+        if not view.review:
+            commands.append(Command(f"luthier review {run}", "people choose between its answers and base's"))
     return commands

@@ -68,6 +68,8 @@ class View:
     marked: tuple[Marked, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    review: Mapping[str, Any] | None = None
+    """reports/review.json: what people's votes say."""
     absent: tuple[Mistake, ...] = ()
 
 
@@ -98,6 +100,7 @@ def view(run: Run) -> View:
         marked=found(run.read_mask, ()),
         settings=tuple(Setting(path, **_known(Setting, values)) for path, values in provenance.items()),
         environment=found(run.read_environment, {}),
+        review=found(lambda: run.read_other_report("review"), None),
         absent=tuple(absent),
     )
 

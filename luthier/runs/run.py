@@ -334,6 +334,11 @@ class Run:
         whole.make_folder(self.page.parent)
         whole.write_json(self.folder / "reports" / "evaluation.json", {"version": VERSION} | asdict(report))
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether there is a reports/evaluation.json."""
+        return (self.folder / "reports" / "evaluation.json").is_file()
+
     def read_report(self) -> Report:
         """reports/evaluation.json. Raises `UserError` where the run was not evaluated yet."""
         path = self.folder / "reports" / "evaluation.json"
@@ -356,6 +361,11 @@ class Run:
         whole.make_folder(path.parent)
         whole.write_json(path, content)
         return path
+
+    def read_other_report(self, name: str) -> dict[str, Any] | None:
+        """reports/<name>.json; None where there is none."""
+        path = self.page.with_name(f"{name}.json")
+        return _read_json(path) if path.is_file() else None
 
     def write_comparison(self, comparison: Mapping[str, Any], html: str) -> tuple[Path, Path]:
         """reports/comparison.json and comparison.html: this run beside others. Gives their paths."""

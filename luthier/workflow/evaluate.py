@@ -51,6 +51,8 @@ from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
+from luthier.workflow.page import write_page
+from luthier.workflow.people import with_people
 from luthier.workflow.prepare import leaks
 from luthier.workflow.run_file import shown
 
@@ -137,6 +139,7 @@ def evaluate(
         distances=distances,
         seconds=time.perf_counter() - started,
     )
+    report = with_people(report, opened.run)
     opened.run.write_answers("general", forgot.passages)
     losses = [tuned_scores[index] for index in answered]
     path = opened.run.write_answers("evaluation", _answer_rows(questioned, base_answers, tuned_answers, losses))
@@ -146,15 +149,6 @@ def evaluate(
     yield Note("file", f"the answers are in {path}")
     yield from write_page(opened.run)
     return report
-
-
-def write_page(run: Any) -> Generator[Event, None, None]:
-    """The offline page of the run as it stands."""
-    from luthier.report.page import render
-    from luthier.report.view import view
-
-    run.write_page(render(view(run)))
-    yield Note("file", f"the report is {run.page}")
 
 
 def own_metrics_said(names: Sequence[str]) -> Generator[Event, None, None]:

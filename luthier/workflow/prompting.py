@@ -213,13 +213,9 @@ def _answers_wanted(loaded: Loaded) -> bool:
     """Whether a target that the user wrote needs answers, however long they are."""
     targets = loaded.settings.targets
     return any(
-        text is not None and run_file.written(loaded, f"targets.{name}") and _needs(name) == "answers"
+        text is not None and run_file.written(loaded, f"targets.{name}") and metrics.load(name).needs == "answers"
         for name, text in targets.items()
     )
-
-
-def _needs(name: str) -> str:
-    return "" if name == "human_eval" else str(metrics.load(name).needs)
 
 
 def _scored(
@@ -267,4 +263,4 @@ def _counts(loaded: Loaded, name: str, text: str) -> bool:
     user wrote. That a model is confident says by itself not that it is right."""
     if name in metrics.ON_OTHER_ROWS or ":" in name or parse_target(text).kind != "value":
         return False
-    return run_file.written(loaded, f"targets.{name}") or _needs(name) == "answers"
+    return run_file.written(loaded, f"targets.{name}") or metrics.load(name).needs == "answers"

@@ -46,7 +46,7 @@ def choices() -> dict[str, tuple[str, ...]]:
 
 def measured() -> tuple[str, ...]:
     """What a target may be set for."""
-    return tuple(sorted({*metrics.names(), *metrics.OTHER_NAMES, *metrics.ON_OTHER_ROWS, "human_eval"}))
+    return tuple(sorted({*metrics.names(), *metrics.OTHER_NAMES, *metrics.ON_OTHER_ROWS}))
 
 
 def chosen_by() -> tuple[str, ...]:

@@ -22,6 +22,7 @@ VERBS = (
     "evaluate",
     "generate",
     "compare",
+    "review",
     "check",
     "estimate",
     "chat",

@@ -1,0 +1,73 @@
+"""What people's votes say, as a terminal shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from luthier.app.cli.text import one_line
+from luthier.flow import Measure
+from luthier.report import numbers
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from luthier.app.reviewing import Review
+
+
+def any_missed(found: Review, strict: bool) -> bool:
+    """Whether the exit code is 1: the target was missed, or with `strict` not met. Votes of a script miss nothing."""
+    target = found.reviewed.report.target
+    if target is None or found.reviewed.asked.kind == "scripted":
+        return False
+    return target.verdict == "missed" or (strict and target.verdict != "met")
+
+
+def print_review(run: str, found: Review, console: Console) -> None:
+    """The preferred share and the verdict, the votes by choice, the raters, and what to type next."""
+    from luthier.app.cli.next_steps import next_steps
+    from luthier.runs import Run
+
+    report, asked = found.reviewed.report, found.reviewed.asked
+    scripted = ", scripted: made by a script, no person's" if asked.kind == "scripted" else ""
+    votes = (
+        f"{numbers.count(report.votes, 'vote')} of {report.planned}, {numbers.count(report.raters, 'rater')}{scripted}"
+    )
+    console.print(Text(f"{one_line(asked.run)} against {one_line(asked.against)}: {votes}", "bold"))
+    console.print(f"  preferred: {_said(report.preferred)}")
+    if target := report.target:
+        colour = {"met": "green", "likely": "yellow", "missed": "red"}.get(target.verdict, "dim")
+        console.print(
+            Text(f"  target {target.target}: ")
+            .append(target.verdict.replace("_", " "), colour)
+            .append(f", {one_line(target.reason)}" if target.reason else ""),
+            soft_wrap=True,
+        )
+    counts = (
+        (report.wins, "for the run"),
+        (report.losses, "against it"),
+        (report.both_good, "both good"),
+        (report.both_bad, "both bad"),
+    )
+    console.print("  votes: " + ", ".join(f"{many:,} {what}" for many, what in counts))
+    alpha = report.agreement
+    said = numbers.number(alpha.value) if alpha.value is not None else alpha.reason
+    console.print(Text(f"  agreement (Krippendorff's alpha): {said}", "dim"))
+    for rater in report.by_rater:
+        checks = f", {rater.checks_right} of {rater.checks} attention checks passed" if rater.checks else ""
+        name = f"{one_line(rater.name)}: {numbers.count(rater.votes, 'vote')}"
+        console.print(Text(f"  {name}, preferred {_said(rater.preferred)}{checks}", "dim"))
+    folder = str(Run.find(run).folder)
+    next_steps(
+        console,
+        (["review", folder, "--export", "preferences.jsonl"], "preference rows that train"),
+        page=str(Run.find(run).page),
+    )
+
+
+def _said(measure: Measure) -> str:
+    if measure.value is None:
+        return measure.reason
+    ends = numbers.interval(measure.value, measure.low, measure.high, share=True)
+    return f"{numbers.percent(measure.value)} {ends}, n = {measure.n:,}"
