@@ -169,6 +169,7 @@ class Run:
                 "tokens": [{"text": text, "trained": trained} for text, trained in row.tokens],
                 "marks": row.marks,
                 "sent": row.sent,
+                "side": row.side,
             }
             for row in rows
         ]
@@ -183,6 +184,7 @@ class Run:
                 tuple(row["marks"]),
                 row["sent"],
                 Place(row["file"], row["line"], row["row_group"]),
+                row.get("side", ""),
             )
             for row in (_read_json(path) if path.exists() else ())
         )

@@ -200,7 +200,9 @@ def _get_ready(
     base = yield from find(loaded.settings.model)
     prepared = yield from prepare(loaded, base.tokenizer, base.context_length, base.eos)
     yield from said(prepared.account, prepared.problems)
-    loaded = method_chosen(prepared.loaded, prepared.account.total.trained_tokens, len(prepared.train), base.parameters)
+    each = 2 if prepared.pairs else 1
+    trained = prepared.account.total.trained_tokens
+    loaded = method_chosen(prepared.loaded, trained, len(prepared.train) // each, base.parameters)
     method = run_file.method(loaded.settings.tuning_method)
     _refuse_without_room(base, prepared.longest, loaded.settings, method)
     loaded = _precision_chosen(loaded, method)
@@ -210,7 +212,6 @@ def _get_ready(
         rows, account = yield from replayed(replay, prepared.replay, base.tokenizer, prepared.account)
         prepared = prepared.with_replay(rows, account)
     loaded = _method_resolved(loaded, method, model, base.tokenizer)
-    each = 2 if prepared.pairs else 1
     loaded = _training_resolved(loaded, method, model, len(prepared.train) // each)
     settings = loaded.settings
     tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed, base.tokenizer)
