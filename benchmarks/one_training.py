@@ -58,14 +58,14 @@ def measured_here(task: Task, adapter: Path) -> Result:
         model = PeftModel.from_pretrained(base, str(adapter), is_trainable=True)
         settings = {} if task.side == "trl-defaults" else hand_settings(task.precision)
         return train_trl(model, tokenizer, made, task.batch, task.rows_a_pass, {"use_cpu": True, **settings})
-    tuned = _attached(task, adapter)
+    tuned = attached(task, adapter)
     if task.work in ("growth", "matrix"):  # what is only done once belongs to no step; products drop a pass as well
         first = 4 if task.work == "growth" else task.batch
         train_luthier(tuned, made[:first], first)
     return train_luthier(tuned, made, task.batch, task.tokens_a_pass)
 
 
-def _attached(task: Task, adapter: Path) -> Any:
+def attached(task: Task, adapter: Path) -> Any:
     """The model with the adapter that all sides begin with."""
     import torch
 
@@ -93,7 +93,7 @@ def write_adapter(folder: Path) -> Result:
     from luthier import models
     from luthier.methods import lora
 
-    tuned = _attached(Task("", "luthier", precision="float32"), folder)
+    tuned = attached(Task("", "luthier", precision="float32"), folder)
     folder.mkdir()
     for name, write in lora.files(tuned, _adapter_settings(), str(models.resolve(MODEL).folder)).items():
         write(folder / name)

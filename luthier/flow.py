@@ -153,17 +153,55 @@ class Tokenized:
     def trained_tokens(self) -> int:
         return int(np.count_nonzero(self.weights))
 
+    @property
+    def rows(self) -> tuple[Tokenized, ...]:
+        """The rows of tokens that an example has: this one."""
+        return (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A preference for the model: the same prompt with the better answer in `chosen` and the worse one in `rejected`.
+
+    `weight` is how much the pair counts in the loss; the weights of its rows are shares of that, 1 at most. `reference`
+    holds the log-probabilities of both answers (nats, each token's times its weight) under the model before tuning,
+    where they are known.
+    """
+
+    chosen: Tokenized
+    rejected: Tokenized
+    weight: float = 1.0
+    reference: tuple[float, float] | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.chosen.place
+
+    @property
+    def trained_tokens(self) -> int:
+        return self.chosen.trained_tokens + self.rejected.trained_tokens
+
+    @property
+    def rows(self) -> tuple[Tokenized, ...]:
+        """The rows of tokens that an example has: both answers."""
+        return self.chosen, self.rejected
+
+
+Example = Tokenized | Pair
+"""What a step counts: a row, or a pair of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A row to look at: the text of each token and whether it is trained on, and the text that inference sends before
     the row's last trained answer. The tokens' texts joined are the row's; `marks` are those of them that belong to the
-    model alone, such as `<|im_end|>`."""
+    model alone, such as `<|im_end|>`. `side` says of a preference which answer this is: `chosen` or `rejected`."""
 
     tokens: tuple[tuple[str, bool], ...]
     marks: tuple[str, ...]
     sent: str
     place: Place
+    side: str = ""
 
     @property
     def trained_tokens(self) -> int:
@@ -253,7 +291,8 @@ class StepLog:
     `row_tokens` is the rows' length as if each stood alone, `computed_tokens` what went through the model,
     `memory_bytes` the process's peak so far. `relaid` is true where memory ran out and the step was laid out again in
     smaller passes. `skipped` says why the weights stayed as they were, and with which rows: then `train_loss` and
-    `grad_norm` are those of the step that was not taken.
+    `grad_norm` are those of the step that was not taken. `preference` holds what a step over pairs comes to, as in
+    `EvaluationLog`, without intervals.
     """
 
     step: int
@@ -268,6 +307,7 @@ class StepLog:
     memory_bytes: int
     relaid: bool = False
     skipped: str = ""
+    preference: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +316,11 @@ class EvaluationLog:
 
     `row_losses` holds (summed loss, trained tokens) of every validation row, in order; `train_losses` the same of a
     fixed sample of training rows. `measured` holds the metric of generated answers that the run goes by, if it does.
+
+    Of pairs `validation_loss` is the mean of their losses and a row's loss its pair's, of 1 "token"; `perplexity` and
+    `token_accuracy` are of the better answers. `preference` then holds `preference_accuracy`, the share of pairs whose
+    better answer gained more over the model before tuning than the worse one did, and `preference_margin`, how much
+    more, times beta (nats).
     """
 
     step: int
@@ -287,6 +332,7 @@ class EvaluationLog:
     row_losses: list[tuple[float, int]]
     train_losses: list[tuple[float, int]]
     measured: Mapping[str, float] = field(default_factory=dict)
+    preference: Mapping[str, Measure] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------------------------------------------- evaluation

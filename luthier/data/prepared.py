@@ -18,6 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import msgspec
 import numpy as np
 from msgspec import json
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ from luthier.data.render import TrainOn, render_all
 from luthier.data.same_source import Asked, asked
 from luthier.data.split import content_hash
 from luthier.data.templates import Template
-from luthier.data.tokenize import TooLong, fit, proven_all
+from luthier.data.tokenize import Fitted as FittedRows
+from luthier.data.tokenize import TooLong, fit, paired, proven_all
 from luthier.errors import mistake
 from luthier.flow import Conversation, Place, Problem, Rendered, Tokenized
 
@@ -48,18 +50,21 @@ ROWS_OWN = ("line", "row_group", "pieces", "lengths", "tokens", "run_values", "r
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a conversation's tokens, beside the conversation."""
+    """What makes a conversation's tokens, beside the conversation. With `pairs` each conversation makes two rows, that
+    of its better answer and that of its worse one."""
 
     template: Template
     tokenizer: PreTrainedTokenizerBase
     train_on: TrainOn
     stops: tuple[int, ...]
+    pairs: bool = False
 
     @cached_property
     def fingerprint(self) -> bytes:
         """Equal for recipes that make the same tokens."""
         day = (self.template.day or datetime.now().date().isoformat()) if self.template.prints_the_day else ""
-        parts = (self.template.text, day, self.train_on, str(self.stops), _tokenizer_text(self.tokenizer), _code())
+        kind = f"{self.train_on} pairs" if self.pairs else self.train_on
+        parts = (self.template.text, day, kind, str(self.stops), _tokenizer_text(self.tokenizer), _code())
         return _digest(*(part.encode() for part in parts))
 
 
@@ -214,6 +219,7 @@ class Fit:
     max_length: int
     too_long: TooLong
     begin_mark: int | None
+    pairs: bool = False
 
 
 class PreparedRows(Sequence[Tokenized]):
@@ -242,7 +248,7 @@ class PreparedRows(Sequence[Tokenized]):
             return [self[number] for number in range(len(self))[index]]
         rows = self.on_disk.rows(int(self.conversations[index]))
         if max(len(row.tokens) for row in rows) > self.fitting.max_length:
-            rows = fit([rows], self.fitting.max_length, self.fitting.too_long, self.fitting.begin_mark).kept
+            rows = _fit(rows, self.fitting).kept
         return rows[int(self.pieces[index])]
 
 
@@ -292,7 +298,7 @@ def fit_rows(table: Table, conversations: NDArray[np.int64], fitting: Fit) -> Fi
     longest = table.longest()
     problems, dropped, cut = Problems(), [], []
     for number in conversations[longest[conversations] > fitting.max_length].tolist():
-        made = fit([table.on_disk.rows(number)], fitting.max_length, fitting.too_long, fitting.begin_mark)
+        made = _fit(table.on_disk.rows(number), fitting)
         problems.add(made.problems)
         pieces[number] = len(made.kept)
         tokens[number] = sum(len(row.tokens) for row in made.kept)
@@ -310,6 +316,10 @@ def fit_rows(table: Table, conversations: NDArray[np.int64], fitting: Fit) -> Fi
     return Fitted(
         rows, kept, np.array(dropped, np.int64), np.array(cut, np.int64), tokens[kept], trained[kept], problems
     )
+
+
+def _fit(rows: tuple[Tokenized, ...], fitting: Fit) -> FittedRows:
+    return fit([rows], fitting.max_length, fitting.too_long, fitting.begin_mark, fitting.pairs)
 
 
 def sweep(folder: Path, used: Iterable[Path], most_bytes: int = MOST_BYTES) -> None:
@@ -338,6 +348,14 @@ def rows_of(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[t
 
 def _made(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tuple[Tokenized, ...] | Problem]:
     """The rows of tokens of each conversation, proven, or why it has none."""
+    if not recipe.pairs:
+        return _sides(conversations, recipe)
+    worse = [msgspec.structs.replace(row, messages=row.rejected, rejected=()) for row in conversations]
+    return map(paired, _sides(conversations, recipe), _sides(worse, recipe))
+
+
+def _sides(conversations: Sequence[Conversation], recipe: Recipe) -> Iterator[tuple[Tokenized, ...] | Problem]:
+    """The same of the answers in `messages` alone."""
     rendered = list(render_all(conversations, recipe.template, recipe.tokenizer, recipe.train_on))
     fine = [row for row in rendered if isinstance(row, Rendered)]
     proven = proven_all(fine, recipe.tokenizer, recipe.stops, recipe.train_on)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -152,6 +152,30 @@ def prove(
     return _proof(rendered, pieces, rows, tokenizer, frozenset(stops))
 
 
+def paired(
+    better: tuple[Tokenized, ...] | Problem, worse: tuple[Tokenized, ...] | Problem
+) -> tuple[Tokenized, ...] | Problem:
+    """The two rows of a preference, the better answer's first, from what `tokenize` made of each side; or why it has
+    none. Both must send the same prompt before what is trained on."""
+    if isinstance(better, Problem):
+        return better
+    if isinstance(worse, Problem):
+        return replace(worse, message=f"in the worse answer: {worse.message}")
+    place = better[0].place
+    if len(better) > 1 or len(worse) > 1:
+        message = "an answer of several turns, of which this template rewrites the earlier ones"
+        return _problem("pair", place, message, "write both answers as one message each")
+    (one,), (other,) = better, worse
+    first, second = (int(np.argmax(row.weights > 0)) for row in (one, other))
+    if not np.array_equal(one.tokens[:first], other.tokens[:second]):
+        message = "the two answers do not stand behind the same prompt"
+        return _problem("pair", place, message, "begin both with the same messages, and write `data.train_on: answers`")
+    if np.array_equal(one.tokens, other.tokens):
+        message = "the two answers are the same tokens"
+        return _problem("same_answer", place, message, "write a worse answer, or take the row out")
+    return one, other
+
+
 TooLong = Literal["stop", "drop", "cut_start", "cut_end", "split"]
 
 
@@ -177,7 +201,11 @@ class Fitted:
 
 
 def fit(
-    tokenized: Iterable[tuple[Tokenized, ...]], max_length: int, too_long: TooLong, begin_mark: int | None = None
+    tokenized: Iterable[tuple[Tokenized, ...]],
+    max_length: int,
+    too_long: TooLong,
+    begin_mark: int | None = None,
+    pairs: bool = False,
 ) -> Fitted:
     """Rows of at most `max_length` tokens, by the setting `data.too_long`; a tuple holds what `tokenize` made of a row
     of the data, and stays or goes as a whole.
@@ -186,7 +214,8 @@ def fit(
     that mark; a row of which it would leave no prompt is a problem. `cut_end` keeps the beginning; a row of which it
     would leave no trained token is a problem. `split` makes several rows of one that is trained on as a whole, as text
     rows are: each begins with the last token of the one before, so that none is left untrained; a row with a prompt is
-    a problem.
+    a problem. Of `pairs`, both rows of one prompt, `cut_start` takes the same tokens from both, as many as the longer
+    one has too many, so that they still have one prompt.
     """
     kept: list[Tokenized] = []
     dropped, problems, cuts = [], [], []
@@ -198,7 +227,11 @@ def fit(
         if too_long == "split" and max_length > 1 and all(bool((row.weights[1:] > 0).all()) for row in rows):
             kept += [piece for row in rows for piece in _split(row, max_length)]
             continue
-        fitting = [_cut(row, max_length, too_long, begin_mark) for row in rows] if too_long in _LOST else [None]
+        lengths = [len(row.tokens) - (longest - max_length) if pairs else max_length for row in rows]
+        cut = zip(rows, lengths, strict=True)
+        fitting = [_cut(row, length, too_long, begin_mark) for row, length in cut] if too_long in _LOST else [None]
+        if pairs and longest - max_length + 1 >= int(np.argmax(rows[0].weights > 0)):
+            fitting = [None]
         whole = [row for row in fitting if row is not None]
         if len(whole) < len(fitting):
             dropped.append(rows[0])
@@ -221,6 +254,14 @@ def shown(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> Marked:
     tokens = tuple(marked(tokenized, tokenizer))
     marks = special_marks(tokenizer).intersection(text for text, _ in tokens)
     return Marked(tokens, tuple(sorted(marks)), sent, tokenized.place)
+
+
+def shown_first(rows: Sequence[Tokenized], count: int, pairs: bool, tokenizer: PreTrainedTokenizerBase) -> list[Marked]:
+    """The first `count` rows to look at; of `pairs` as many, each with both answers."""
+    if not pairs:
+        return [shown(row, tokenizer) for row in rows[:count]]
+    sides = ("chosen", "rejected")
+    return [replace(shown(row, tokenizer), side=sides[at % 2]) for at, row in enumerate(rows[: 2 * count])]
 
 
 def marked(tokenized: Tokenized, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

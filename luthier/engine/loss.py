@@ -5,8 +5,8 @@ Sizes: M predictions, C width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,10 +21,14 @@ BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What a step came to: `loss` is summed over the rows' trained tokens (nats), `tokens` went through the model."""
+    """What a step came to: `loss` is summed over the rows' trained tokens (nats), `tokens` went through the model.
+
+    `sums` are other numbers of the rows by name, summed over them too, where the objective has such.
+    """
 
     loss: float
     tokens: int
+    sums: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class _SummedLoss(torch.autograd.Function):
             logits = head.logits(hidden[part])
             for block in _blocks(logits, wide):
                 at = slice(start + block.start, start + block.stop)
-                total += _into_gradients(logits[block], targets[at], weights[at], wide, wanted)
+                each = _into_gradients(logits[block], targets[at], weights[at], wide, wanted)
+                total += (weights[at] * each).sum()
             if not wanted:
                 continue
             if d_hidden is not None:
@@ -95,6 +100,57 @@ class _SummedLoss(torch.autograd.Function):
         return (*parts, None, None)
 
 
+def each_loss(hidden: Tensor, head: Head, targets: Tensor) -> Tensor:
+    """-log p(targets[m]) of each prediction (M, nats), with a way back; hidden (M, C).
+
+    For a loss that is no sum over predictions: what weighs them is known only when all of them are. A hidden state's
+    gradient is its weight times that of its own prediction, so that is made in the same pass, as for `summed_loss`;
+    only where the projection itself is trained are logits computed again.
+    """
+    result: Tensor = _EachLoss.apply(hidden, head.weight, head.bias, targets)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _EachLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+        head = Head(weight, bias)
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        every = torch.zeros(len(hidden), dtype=wide, device=hidden.device)
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        ones = torch.ones_like(every)
+        for start in range(0, len(hidden), head.piece):
+            part = slice(start, start + head.piece)
+            logits = head.logits(hidden[part])
+            for block in _blocks(logits, wide):
+                at = slice(start + block.start, start + block.stop)
+                every[at] = _into_gradients(logits[block], targets[at], ones[at], wide, d_hidden is not None)
+            if d_hidden is not None:
+                d_hidden[part] = logits @ weight
+        ctx.save_for_backward(d_hidden, hidden, weight, bias, targets)
+        return every
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        d_hidden, hidden, weight, bias, targets = ctx.saved_tensors
+        weights = gradients[0]
+        to_hidden = None if d_hidden is None else (d_hidden * weights[:, None]).to(hidden.dtype)
+        if not (ctx.needs_input_grad[1] or ctx.needs_input_grad[2]):
+            return to_hidden, None, None, None
+        head, wide = Head(weight, bias), weights.dtype
+        d_weight, d_bias = torch.zeros_like(weight, dtype=wide), weights.new_zeros(len(weight))
+        for start in range(0, len(hidden), head.piece):
+            part = slice(start, start + head.piece)
+            logits = head.logits(hidden[part])
+            for block in _blocks(logits, wide):
+                at = slice(start + block.start, start + block.stop)
+                _into_gradients(logits[block], targets[at], weights[at], wide, True)
+            d_weight += logits.T @ hidden[part]
+            d_bias += logits.sum(0, dtype=wide)
+        own_bias = d_bias.to(bias.dtype) if bias is not None and ctx.needs_input_grad[2] else None
+        return to_hidden, d_weight.to(weight.dtype) if ctx.needs_input_grad[1] else None, own_bias, None
+
+
 def _blocks(logits: Tensor, wide: torch.dtype) -> Iterator[slice]:
     """Of (M, V) logits on a CPU a few rows at a time, elsewhere all."""
     most = max(1, BLOCK_BYTES // (wide.itemsize * logits.shape[1])) if logits.device.type == "cpu" else len(logits)
@@ -102,7 +158,8 @@ def _blocks(logits: Tensor, wide: torch.dtype) -> Iterator[slice]:
 
 
 def _into_gradients(logits: Tensor, targets: Tensor, weights: Tensor, wide: torch.dtype, wanted: bool) -> Tensor:
-    """The summed loss of (M, V) logits; puts its gradient with respect to them in their place where it is `wanted`."""
+    """The loss (M) of each row of (M, V) logits, not weighed; where it is `wanted`, the gradient of their weighed sum
+    with respect to the logits in the logits' place."""
     values = logits.to(wide)
     own = targets[:, None]
     own_logits = values.gather(-1, own)
@@ -110,7 +167,7 @@ def _into_gradients(logits: Tensor, targets: Tensor, weights: Tensor, wide: torc
     # In place, each logit's exponential once: the softmax is what the gradient wants.
     exponentials = values.sub_(most).exp_()
     sums = exponentials.sum(-1, keepdim=True)
-    loss = (weights * (most + sums.log() - own_logits).squeeze(-1)).sum()
+    loss = (most + sums.log() - own_logits).squeeze(-1)
     if wanted:
         exponentials.mul_(weights[:, None] / sums)
         exponentials.scatter_add_(-1, own, -weights[:, None].to(wide))

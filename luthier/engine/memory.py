@@ -64,12 +64,13 @@ class Passes:
 
 
 def choose_passes(
-    engine: Engine, longest: int, batch_size: int, free_bytes: int, tokens: int = TOKENS_A_PASS
+    engine: Engine, longest: int, batch_size: int, free_bytes: int, tokens: int = TOKENS_A_PASS, together: int = 1
 ) -> tuple[Passes, str]:
     """The largest passes, of at most `tokens`, with which a step fits the memory that is free; and why they are smaller
     (empty where they are not). Where none fits, the smallest: whether those do is seen in the step.
 
-    A step holds one pass and the trunk above it, which is no longer than the longest row.
+    A step holds one pass and the trunk above it, which is no longer than the longest row. `batch_size` counts rows, of
+    which so many as are `together` go through the model in one pass: 2 of a pair.
     """
     planned = SHARE * free_bytes
     # A batch of answers is there twice for a moment, when it goes on with those that have not ended.
@@ -78,7 +79,7 @@ def choose_passes(
     each = {on: bytes_a_token(Engine(engine.tuned, on, known_limit=engine.limit)) for on in (False, True)}
 
     def wanted(passes: Passes) -> tuple[int, int]:
-        tokens = min(batch_size * longest, max(passes.tokens, longest) + longest)
+        tokens = min(batch_size * longest, max(passes.tokens, together * longest) + longest)
         return tokens, tokens * each[passes.checkpointing] + STATE_BYTES * trained
 
     while wanted(passes)[1] > planned and (smaller := passes.smaller(longest)):

@@ -32,8 +32,8 @@ LOGITS_BYTES = 512 * 2**20
 def backward_padded(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
     """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
     loss, tokens = 0.0, 0
-    for batch in _batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
-        losses, _ = _losses(engine, [rows[index] for index in batch])
+    for batch in batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
+        losses, _ = losses_padded(engine, [rows[index] for index in batch])
         summed = losses.sum()
         (summed / divisor).backward()
         loss += summed.item()
@@ -44,8 +44,8 @@ def backward_padded(engine: Engine, rows: Sequence[Tokenized], divisor: float, t
 @torch.no_grad()
 def scores_padded(engine: Engine, rows: Sequence[Tokenized], tokens_a_pass: int) -> Iterator[tuple[int, RowScore]]:
     """The score of each row with its index, as batches finish."""
-    for batch in _batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
-        losses, right = _losses(engine, [rows[index] for index in batch])
+    for batch in batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
+        losses, right = losses_padded(engine, [rows[index] for index in batch])
         for index, loss, correct in zip(batch, losses.sum(1).tolist(), right.sum(1).tolist(), strict=True):
             yield index, RowScore(loss, rows[index].trained_tokens, correct)
 
@@ -71,23 +71,25 @@ def grow_padded(engine: Engine, tokens: NDArray[np.int32]) -> Iterator[int]:
         logits, cache = _own_forward(engine, chosen if cache else whole, np.array([-1]), keeps=True, cache=cache)
 
 
-def _batches(engine: Engine, lengths: Sequence[int], tokens_a_pass: int) -> Iterator[list[int]]:
+def batches(engine: Engine, lengths: Sequence[int], tokens_a_pass: int, together: int = 1) -> Iterator[list[int]]:
     """Rows of like length together, by index; padded they hold at most `tokens_a_pass` tokens, or are one row.
 
-    Lengths 5, 9, 4 and 10 tokens a pass make 4 and 5 one batch, 9 another.
+    Lengths 5, 9, 4 and 10 tokens a pass make 4 and 5 one batch, 9 another. Of `together` rows that follow each other
+    all stand in the same batch, which may be no more than they.
     """
     most = min(tokens_a_pass, LOGITS_BYTES // (4 * engine.head.weight.shape[0]))
+    firsts = range(0, len(lengths), together)
     batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-        if batch and (len(batch) + 1) * lengths[index] > most:
+    for longest, first in sorted((max(lengths[first : first + together]), first) for first in firsts):
+        if batch and (len(batch) + together) * longest > most:
             yield batch
             batch = []
-        batch.append(index)
+        batch += range(first, first + together)
     if batch:
         yield batch
 
 
-def _losses(engine: Engine, rows: Sequence[Tokenized]) -> tuple[Tensor, Tensor]:
+def losses_padded(engine: Engine, rows: Sequence[Tokenized]) -> tuple[Tensor, Tensor]:
     """The weighted loss of each trained token (R, P), 0 for others, and whether it is the most likely one (R, P)."""
     longest = max(len(row.tokens) for row in rows)
     weights = np.stack([np.pad(row.weights, (0, longest - len(row.weights))) for row in rows])

@@ -68,13 +68,15 @@ class Layout:
         return sum(len(part.own) for part in ((self.trunk,) if self.trunk else ()) + self.leaves)
 
 
-def in_leaves(tree: Tree, tokens_a_pass: int) -> Layout:
+def in_leaves(tree: Tree, tokens_a_pass: int, pairs: bool = False) -> Layout:
     """The leaves hold about `tokens_a_pass` tokens of their own each; one row may come on top.
 
+    With `pairs` rows 0 and 1, 2 and 3 and so on end in the same leaf, or in the trunk; then one pair may come on top,
+    with the rows that stand between the two.
     A function of the tree and the limit alone, so that a resumed run makes the same passes.
     """
     root, nodes = _known_and_others(tree)
-    cuts = _cuts(nodes, tokens_a_pass)
+    cuts = _cuts(nodes, tokens_a_pass, _within_pairs(tree) if pairs else np.zeros(len(tree.tokens) + 1, dtype=bool))
     across = [node for node in nodes if _cut_within(node, cuts)]
     bounds = [tree.known, *cuts, len(tree.tokens)]
     own = [[node for node in nodes if begin <= node.start and node.last <= end] for begin, end in pairwise(bounds)]
@@ -102,22 +104,38 @@ def _known_and_others(tree: Tree) -> tuple[Sequence[Node], Sequence[Node]]:
     return (tree.nodes[:1], tree.nodes[1:]) if tree.known else ((), tree.nodes)
 
 
-def _cuts(nodes: Sequence[Node], most: int) -> list[int]:
-    """Where passes end: before a leaf that would make the nodes which are whole between two cuts more than `most`.
+def _cuts(nodes: Sequence[Node], most: int, never: NDArray[np.bool_]) -> list[int]:
+    """Where passes end: before a leaf that would make the nodes which are whole between two cuts more than `most`, at
+    the last place that is not one of `never` (N + 1).
 
     What stands above the last leaf may come on top: it would be held in memory as well if it were the trunk's.
     """
     cuts: list[int] = []
-    begin = before = size = 0
+    # Sizes of the nodes that are whole since the last cut, and since the last place where one may be.
+    begin = before = last = size = since = 0
     for node in sorted(nodes, key=lambda node: (node.last, -node.start)):
-        is_leaf = node.end == node.last
-        if is_leaf and size and size + node.end - node.start > most:
-            cuts.append(before)
-            begin, size = before, 0
+        if node.end == node.last:
+            if not never[before]:
+                last, since = before, 0
+            if last > begin and size and size + node.end - node.start > most:
+                cuts.append(last)
+                begin, size = last, since
         if node.start >= begin:
             size += node.end - node.start
+        if node.start >= last:
+            since += node.end - node.start
         before = node.last
     return cuts
+
+
+def _within_pairs(tree: Tree) -> NDArray[np.bool_]:
+    """The places (N + 1) at which a cut would part the ends of two rows that belong together."""
+    ends = np.array([path[-1] for path in tree.paths]).reshape(-1, 2)
+    change = np.zeros(len(tree.tokens) + 2, dtype=np.int64)
+    np.add.at(change, ends.min(1) + 1, 1)
+    np.add.at(change, ends.max(1) + 1, -1)
+    within: NDArray[np.bool_] = np.cumsum(change)[:-1] > 0
+    return within
 
 
 def _cut_within(node: Node, cuts: Sequence[int]) -> bool:

@@ -50,13 +50,13 @@ def backward_over_tree(engine: Engine, tree: Tree, divisor: float, tokens_a_pass
         trunk_loss = _loss(engine, tree, layout.trunk, attention)
         loss += trunk_loss.item()
         above, above_tokens = attention.kept, np.concatenate([layout.trunk.given, layout.trunk.own])
-    shared = {layer: (_collecting(key), _collecting(value)) for layer, (key, value) in above.items()}
+    shared = {layer: (collecting(key), collecting(value)) for layer, (key, value) in above.items()}
     for part in layout.leaves:
         attention = engine.attention(part, shared, chosen=np.searchsorted(above_tokens, part.given))
         part_loss = _loss(engine, tree, part, attention)
         (part_loss / divisor).backward()
         loss += part_loss.item()
-    _backward_above(above, shared, None if trunk_loss is None else trunk_loss / divisor)
+    backward_above(above, shared, [] if trunk_loss is None else [(trunk_loss / divisor, None)])
     return Computed(loss, layout.computed_tokens)
 
 
@@ -68,25 +68,29 @@ def _loss(engine: Engine, tree: Tree, part: Part, attention: Attention) -> Tenso
     return summed_loss(states.index_select(0, sources), engine.head, targets, weights)
 
 
-def _collecting(kept: Tensor) -> Tensor:
+def collecting(kept: Tensor) -> Tensor:
     """The same values, where gradients of passes add up in float32 at least; no gradient where `kept` wants none."""
     values = kept.detach().to(torch.promote_types(kept.dtype, torch.float32))
     return values.requires_grad_(kept.requires_grad)
 
 
-def _backward_above(
-    above: Mapping[int, KeyAndValue], shared: Mapping[int, KeyAndValue], trunk_loss: Tensor | None
+def backward_above(
+    above: Mapping[int, KeyAndValue],
+    shared: Mapping[int, KeyAndValue],
+    losses: Sequence[tuple[Tensor, Tensor | None]] = (),
 ) -> None:
-    """One backward pass through all that passes have looked at."""
+    """One backward pass through all that passes have looked at, and through the trunk's own `losses`: each a scalar, or
+    values with the copy in which their gradients have added up."""
     roots: list[Tensor] = []
     gradients: list[Tensor | None] = []
-    if trunk_loss is not None and trunk_loss.requires_grad:
-        roots.append(trunk_loss)
-        gradients.append(None)
-    for layer, kept in above.items():
-        for whole, leaf in zip(kept, shared[layer], strict=True):
-            if leaf.grad is not None:
-                roots.append(whole)
-                gradients.append(leaf.grad.to(whole.dtype))
+    every = [
+        *losses,
+        *((whole, leaf) for layer in above for whole, leaf in zip(above[layer], shared[layer], strict=True)),
+    ]
+    for whole, leaf in every:
+        if not whole.requires_grad or (leaf is not None and leaf.grad is None):
+            continue
+        roots.append(whole)
+        gradients.append(None if leaf is None or leaf.grad is None else leaf.grad.to(whole.dtype))
     if roots:
         torch.autograd.backward(roots, gradients)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -192,12 +192,12 @@ def _in_order_of(first: Kept, kept: Kept) -> Scored:
         return [items[row] for row in order] if items else []
 
     scored = kept.tuned
-    return Scored(ordered(scored.answers), ordered(scored.row_scores), ordered(scored.label_scores))
+    return Scored(*(ordered(getattr(scored, field.name)) for field in fields(scored)))
 
 
 def _both(one: Scored, other: Scored) -> tuple[Scored, Scored]:
-    """Both with the answers and labels of rows that both have."""
-    for name in ("answers", "label_scores"):
+    """Both with the answers, labels and preferences of rows that both have."""
+    for name in ("answers", "label_scores", "preferences"):
         mine, others = getattr(one, name), getattr(other, name)
         if mine and others:
             there = [a is not None and b is not None for a, b in zip(mine, others, strict=True)]

@@ -22,6 +22,7 @@ _MISSING: Final = {
     "answers": "no answers were generated",
     "row_scores": "the rows were not scored",
     "label_scores": "the labels were not scored",
+    "preferences": "the rows hold no worse answers, or it is base that the others are measured against",
 }
 
 
@@ -33,6 +34,7 @@ class Scored:
     answers: Sequence[Answer | None] = ()
     row_scores: Sequence[RowScore] = ()
     label_scores: Sequence[LabelScores | None] = ()
+    preferences: Sequence[float | None] = ()
 
 
 def evaluate(

@@ -71,6 +71,8 @@ def _line(scored: Scored, row: int) -> dict[str, Any]:
         found["answer"] = asdict(answer)
     if scored.row_scores:
         found["score"] = asdict(scored.row_scores[row])
+    if scored.preferences and (margin := scored.preferences[row]) is not None:
+        found["preference"] = margin
     if scored.label_scores and (labels := scored.label_scores[row]):
         found["labels"] = {
             "labels": labels.labels,
@@ -83,10 +85,12 @@ def _line(scored: Scored, row: int) -> dict[str, Any]:
 def _scored(lines: Sequence[Mapping[str, Any]]) -> Scored:
     answers = [Answer(**line["answer"]) if "answer" in line else None for line in lines]
     labels = [_labels(line["labels"]) if "labels" in line else None for line in lines]
+    margins = [line.get("preference") for line in lines]
     return Scored(
         answers if any(answers) else (),
         [RowScore(**_with_nan(line["score"])) for line in lines if "score" in line],
         labels if any(labels) else (),
+        margins if any(margin is not None for margin in margins) else (),
     )
 
 

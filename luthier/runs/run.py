@@ -12,7 +12,11 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from luthier.errors import UserError, mistake
 from luthier.flow import EvaluationLog, Marked, Measure, Place, Report, StepLog, TargetResult
@@ -27,6 +31,8 @@ SEALED = ("settings.yaml", "environment.json")
 """What going on with a run goes by; it never changes after the run began."""
 REPLAY = "answers/replay.jsonl"
 """Sealed with these where a run trains on base's own answers."""
+REFERENCE = "reference.safetensors"
+"""Sealed with these where a run goes by what base finds the answers likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,7 @@ class Run:
                 "tokens": [{"text": text, "trained": trained} for text, trained in row.tokens],
                 "marks": row.marks,
                 "sent": row.sent,
+                "side": row.side,
             }
             for row in rows
         ]
@@ -177,6 +184,7 @@ class Run:
                 tuple(row["marks"]),
                 row["sent"],
                 Place(row["file"], row["line"], row["row_group"]),
+                row.get("side", ""),
             )
             for row in (_read_json(path) if path.exists() else ())
         )
@@ -204,11 +212,22 @@ class Run:
         """answers/replay.jsonl; None for a run that trains on none."""
         return self.read_answers("replay") if (self.folder / REPLAY).is_file() else None
 
+    def write_reference(self, reference: Mapping[str, NDArray[np.float64]]) -> None:
+        """reference.safetensors: what base finds each answer of the preference rows likely, which tuning goes by."""
+        whole.write_bytes(self.folder / REFERENCE, save(dict(reference)))
+
+    def read_reference(self) -> dict[str, NDArray[np.float64]] | None:
+        """reference.safetensors; None where there is none, or it is not whole: it can be computed again."""
+        try:
+            return load((self.folder / REFERENCE).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+
     def seal(self) -> None:
-        """Keep the hashes of the settings, the environment and base's answers that are trained on: from here on the run
-        can be gone on with."""
+        """Keep the hashes of the settings, the environment and what base said before training, where the run goes by
+        that: from here on the run can be gone on with."""
         with whole.to_disk(self.folder):
-            seal(self.folder, [*SEALED, *([REPLAY] if (self.folder / REPLAY).is_file() else [])])
+            seal(self.folder, [*SEALED, *(name for name in (REPLAY, REFERENCE) if (self.folder / name).is_file())])
 
     def damage(self) -> str:
         """What is wrong with the settings or the environment that the run began with, empty where they are whole."""
@@ -416,9 +435,11 @@ def _entry(line: bytes, number: int, path: Path) -> LogEntry:
     try:
         values: dict[str, Any] = orjson.loads(line)
         if values.pop("kind") == "step":
+            values["preference"] = _with_nan(values.get("preference", {}))
             return StepLog(**_with_nan(values))
         for name in ("row_losses", "train_losses"):
             values[name] = [(nan if loss is None else loss, tokens) for loss, tokens in values[name]]
+        values["preference"] = {name: Measure(**found) for name, found in values.get("preference", {}).items()}
         return EvaluationLog(**_with_nan(values))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "delete that line; the checkpoints do not need it"

@@ -248,10 +248,10 @@ class PreferenceConfig(Section):
     """Settings of the preference objective."""
 
     beta: Annotated[float, Field(gt=0)] = Field(
-        default=0.1, description="How strongly preferences pull away from the base."
+        default=0.1, description="How near the tuned model stays to base: the larger, the nearer."
     )
     kl_to_base: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Weight of the distance to the base model."
+        default=0.0, description="Weight of the distance to the base model. Only 0 can be done yet."
     )
 
 

@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from luthier.engine import objectives
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
 from luthier.engine.loss import Computed
 from luthier.engine.memory import Passes
+from luthier.engine.objectives import preference
+from luthier.engine.objectives.preference import PairsOf, RowsOf
 from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
 from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import Answer, EvaluationLog, Note, Progress, RowScore, StepLog, Tokenized
+from luthier.flow import Answer, EvaluationLog, Example, Measure, Note, Progress, RowScore, StepLog, Tokenized, Tuned
 from luthier.training.answering import Asked, falls
 from luthier.training.distribution import World
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
@@ -61,7 +64,7 @@ class Plan:
     which `Training` is given what is asked. `learning_rate` is the peak, `evaluate_every` and `save_every` count
     optimizer steps; the last step always evaluates and saves. `keep` is how many checkpoints stay beside the best.
     `all_learn`: every trained weight must get a gradient, as an adapter's must; a whole model may have parts that text
-    does not reach.
+    does not reach. `beta` is how strongly pairs pull, for an objective of pairs.
     """
 
     hyperparameters: Hyperparameters
@@ -74,6 +77,7 @@ class Plan:
     tokens_a_pass: int = TOKENS_A_PASS
     objective: str = "supervised"
     all_learn: bool = True
+    beta: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,8 @@ class Training:
     `passes` holds, by the first step that they are for, how much goes through the model at once: at 0 what is decided
     before the run, then an entry for each step at which memory ran out. It has to be kept in the run as a whole.
     `asked` is what is answered at each evaluation, `looked_at` the rows of which some are scored there: the training
-    rows where none are given.
+    rows where none are given. For an objective of pairs all three hold the two rows of each, and `refer` comes before
+    `run`, unless what it found is known.
     """
 
     def __init__(
@@ -106,13 +111,20 @@ class Training:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
-        self.engine, self.rows, self.validation, self.plan = engine, rows, validation, plan
+        self.engine, self.plan = engine, plan
+        self.objective = objectives.load(plan.objective)
+        self._flat = rows, validation, rows if looked_at is None else looked_at
+        self.rows: Sequence[Example] = rows
+        self.validation: Sequence[Example] = validation
+        self.looked_at: Sequence[Example] = self._flat[2]
+        if self.objective.PAIRS:
+            self.rows, self.validation, self.looked_at = map(PairsOf, self._flat)
+        self.reference: Mapping[str, NDArray[np.float64]] | None = None
         self.world, self.asked = world or World(), asked
-        self.looked_at = rows if looked_at is None else looked_at
         own = (engine.checkpointing, engine.tokens_a_scoring_pass, engine.kept_bytes)
         self.passes = {0: Passes(plan.tokens_a_pass, *own)}
         self.health = Health()
-        self.steps = count_steps(len(rows), settings.batch_size, settings.epochs, settings.max_steps)
+        self.steps = count_steps(len(self.rows), settings.batch_size, settings.epochs, settings.max_steps)
         self.step = 0
         self.seconds = 0.0
         self.best: float | None = None
@@ -129,12 +141,45 @@ class Training:
         self._make_room_for_optimizer()
         torch.manual_seed(plan.seed + self.world.rank)  # so that no two processes draw the same dropout
 
+    def refer(self) -> Generator[Progress, None, dict[str, NDArray[np.float64]]]:
+        """What the answers of all pairs that the run looks at are likely under the model before tuning, and the run
+        with it: (pairs, 2) log-probabilities for `train` and `validation`, NaN for training pairs that no step takes.
+
+        The model must not have moved yet. Without what its rows stand on it is the one before tuning.
+        """
+        count, batch_size, seed = len(self.rows), self.plan.hyperparameters.batch_size, self.plan.seed
+        taken: Sequence[int] = range(count)
+        if self.steps * batch_size < count:
+            steps = range(1, self.steps + 1)
+            of_steps = chain.from_iterable(rows_of_step(step, count, batch_size, seed) for step in steps)
+            taken = sorted({*of_steps, *self._sampled()})
+        engine = self._passes_of(self.step).put_on(self.engine)
+        if engine.tuned.root is not None:
+            engine = replace(engine, tuned=Tuned(engine.tuned.model, None, {}), known_limit=None)
+        scores = yield from self._scored(
+            engine, "scoring base", (self.rows, taken), (self.validation, range(len(self.validation)))
+        )
+        found = -np.array([score.loss for score in scores]).reshape(-1, 2)
+        train = np.full((count, 2), np.nan)
+        train[list(taken)] = found[: len(taken)]
+        reference = {"train": train, "validation": found[len(taken) :]}
+        self.know(reference)
+        return reference
+
+    def know(self, reference: Mapping[str, NDArray[np.float64]]) -> None:
+        """Goes by what `refer` found, in this process or in an earlier one of the same run."""
+        self.reference = reference
+        rows, validation, looked_at = self._flat
+        self.rows, self.looked_at = PairsOf(rows, reference["train"]), PairsOf(looked_at, reference["train"])
+        self.validation = PairsOf(validation, reference["validation"])
+
     def run(self) -> Iterator[StepLog | EvaluationLog | Progress | Note | Pause]:
         """Yields a `StepLog` a step, an `EvaluationLog` (after `Progress`) where one is due, and then a `Pause`.
 
         A `Note` comes before a step for which memory ran out, and after one that is skipped. Raises `SickStep`, after a
         `Pause` with the state before it.
         """
+        assert self.reference is not None or not self.objective.PAIRS
         while self.step < self.steps and not self.stopped_because:
             if self.evaluation_is_due:
                 yield from self._evaluate()
@@ -168,15 +213,16 @@ class Training:
         started = time.perf_counter()
         settings, step = self.plan.hyperparameters, self.step + 1
         batch = [self.rows[at] for at in rows_of_step(step, len(self.rows), settings.batch_size, self.plan.seed)]
-        trained = sum(row.trained_tokens for row in batch)
+        trained, divisor = sum(row.trained_tokens for row in batch), self.objective.divisor(batch)
         rate = learning_rate(step, self.steps, self.plan.learning_rate, settings.warmup_ratio, settings.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         before = self._random_states(), replace(self.health)
         computed, norm = Computed(math.nan, 0), math.nan
         if trained:
-            computed, norm = yield from self._gradients(step, batch, trained)
-            computed = replace(computed, loss=computed.loss / trained)
+            computed, norm = yield from self._gradients(step, batch, divisor)
+            sums = {name: value / divisor for name, value in computed.sums.items()}
+            computed = replace(computed, loss=computed.loss / divisor, sums=sums)
         sick = self._why_stop(step, computed, norm) if trained else None
         skipped = sick.message if sick else self.health.why_skip(computed.loss, norm) if trained else NOTHING_TRAINED
         if not skipped:
@@ -199,12 +245,13 @@ class Training:
             learning_rate=rate,
             grad_norm=norm,
             trained_tokens=trained,
-            row_tokens=sum(len(row.tokens) for row in batch),
+            row_tokens=sum(len(row.tokens) for one in batch for row in one.rows),
             computed_tokens=computed.tokens,
             seconds=seconds,
             memory_bytes=peak_memory_bytes(),
             relaid=self._passes_of(step) != self._passes_of(step - 1),
             skipped=f"{skipped}; its rows: {rows}" if skipped else "",
+            preference=computed.sums,
         )
         if sick is not None:
             yield from self._stop_before(before)
@@ -213,17 +260,17 @@ class Training:
             yield Note("warning", f"step {step} is skipped: {skipped}; its rows: {rows}")
 
     def _gradients(
-        self, step: int, batch: Sequence[Tokenized], trained: int
+        self, step: int, batch: Sequence[Example], divisor: int
     ) -> Generator[Note | Pause, None, tuple[Computed, float]]:
         """What the step came to, with the gradients in place and clipped, and their norm; in smaller passes where
         memory runs out, from the same random state."""
         before = self._random_states(), replace(self.health)
         first = self._passes_of(step)
-        while (found := self._tried(step, batch, trained)) is None:
+        while (found := self._tried(step, batch, divisor)) is None:
             self.optimizer.zero_grad()
             let_go()
             self._set_random_states(before[0])
-            smaller = self._passes_of(step).smaller(max(len(row.tokens) for row in batch))
+            smaller = self._passes_of(step).smaller(max(len(row.tokens) for one in batch for row in one.rows))
             if smaller is None:
                 yield from self._stop_before(before)
                 rows = ", ".join(str(row.place) for row in batch)
@@ -233,16 +280,16 @@ class Training:
             yield Note("warning", f"memory ran out at step {step}: from here on {self._passes_of(step)}")
         return found
 
-    def _tried(self, step: int, batch: Sequence[Tokenized], trained: int) -> tuple[Computed, float] | None:
+    def _tried(self, step: int, batch: Sequence[Example], divisor: int) -> tuple[Computed, float] | None:
         """The same in the step's passes; None where memory runs out."""
         passes = self._passes_of(step)
-        own = [batch[index] for index in self.world.share(batch)]
+        own = [batch[index] for index in self.world.share([one.rows[0] for one in batch])]
         computed: Computed | None = Computed(0.0, 0)
         try:
             self.engine = passes.put_on(self.engine)
             self.engine.tuned.model.train()
             if own:
-                computed = objectives.load(self.plan.objective).backward(self.engine, own, trained, passes.tokens)
+                computed = self.objective.backward(self.engine, own, divisor, passes.tokens, self.plan.beta)
         except Exception as error:
             if ran_out(error):
                 computed = None
@@ -251,13 +298,15 @@ class Training:
             else:
                 raise
         some = computed or Computed(math.nan, 0)
-        loss, tokens, without_room = self.world.sums(some.loss, some.tokens, computed is None)
+        names = preference.MEASURED if self.objective.PAIRS else ()
+        own_sums = [some.sums.get(name, 0.0) for name in names]
+        loss, tokens, without_room, *sums = self.world.sums(some.loss, some.tokens, computed is None, *own_sums)
         if without_room:
             return None
         self.world.add_up(self.engine.tuned.trainable.values())
         most = self.plan.hyperparameters.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), math.inf if most is None else most)
-        return Computed(loss, int(tokens)), norm.item()
+        return Computed(loss, int(tokens), dict(zip(names, sums, strict=True))), norm.item()
 
     def _why_stop(self, step: int, computed: Computed, norm: float) -> SickStep | None:
         """Why the run cannot go on over this step, with its gradients in place."""
@@ -305,20 +354,33 @@ class Training:
 
     def _evaluate(self) -> Iterator[EvaluationLog | Progress]:
         started = time.perf_counter()
-        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.looked_at))[:TRAIN_SAMPLE]
-        sample = Chosen(self.looked_at, sorted(chosen.tolist()))
         self.engine = self._passes_of(self.step).put_on(self.engine)
         count = len(self.validation)
-        scores = yield from self._scored(self.validation, sample)
-        held_back = scores[:count]
+        whole, sampled = (self.validation, range(count)), (self.looked_at, self._sampled())
+        scores = yield from self._scored(self.engine, "validating", whole, sampled)
+        # Of pairs, what is said of tokens is said of the better answers.
+        held_back = scores[: 2 * count : 2] if self.objective.PAIRS else scores[:count]
+        pairs = [(score.loss, score.tokens) for score in scores]
+        measures: Mapping[str, Measure] = {}
+        if self.objective.PAIRS:
+            assert self.reference is not None
+            known = np.concatenate([self.reference["validation"], self.reference["train"][self._sampled()]])
+            margins = preference.margins(scores, known, self.plan.beta)
+            pairs = [(loss, 1) for loss in preference.losses(margins).tolist()]
+            measures = preference.measured(margins[:count])
         tokens = sum(score.tokens for score in held_back)
-        loss = sum(score.loss for score in held_back) / tokens
+        nats = sum(score.loss for score in held_back) / tokens
+        loss = sum(loss for loss, _ in pairs[:count]) / sum(tokens for _, tokens in pairs[:count])
         values = {
             "validation_loss": loss,
-            "perplexity": math.exp(min(loss, 700.0)),
+            "perplexity": math.exp(min(nats, 700.0)),
             "token_accuracy": sum(score.correct for score in held_back) / tokens,
         }
-        now = -values["token_accuracy"] if self.plan.metric == "token_accuracy" else loss
+        now = nats if self.plan.metric == "perplexity" else loss
+        if self.plan.metric == "token_accuracy":
+            now = -values["token_accuracy"]
+        if (measure := measures.get(self.plan.metric)) is not None and measure.value is not None:
+            now = -measure.value
         measured: dict[str, float] = {}
         if self.asked is not None:
             value = self.asked.value((yield from self._answered(self.asked)))
@@ -337,29 +399,38 @@ class Training:
         self.evaluated_step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        pairs = [(score.loss, score.tokens) for score in scores]
         yield EvaluationLog(
             step=self.step,
             **values,
             best=better,
             seconds=seconds,
-            row_losses=pairs[: len(held_back)],
-            train_losses=pairs[len(held_back) :],
+            row_losses=pairs[:count],
+            train_losses=pairs[count:],
             measured=measured,
+            preference=measures,
         )
 
-    def _scored(self, *several: Sequence[Tokenized]) -> Generator[Progress, None, list[RowScore]]:
-        """The scores of the rows of several sequences, in order; each process goes through a share of them."""
+    def _sampled(self) -> list[int]:
+        """Which of the rows that are looked at are scored at each evaluation."""
+        chosen = np.random.default_rng([self.plan.seed, 1]).permutation(len(self.looked_at))[:TRAIN_SAMPLE]
+        return sorted(chosen.tolist())
+
+    def _scored(
+        self, engine: Engine, what: str, *several: tuple[Sequence[Example], Sequence[int]]
+    ) -> Generator[Progress, None, list[RowScore]]:
+        """The scores of the rows of several sequences' examples, those of the given numbers, in order; each process
+        goes through a share of the examples. Of pairs they are those of both rows, one after the other."""
+        each = 2 if self.objective.PAIRS else 1
 
         def own_ones() -> Iterator[tuple[int, RowScore]]:
             before = 0
-            for rows in several:
-                own = self._own(len(rows))
-                for at, score in self.engine.scores(Chosen(rows, own)):
-                    yield before + own[at], score
-                before += len(rows)
+            for examples, numbers in several:
+                own = self._own(len(numbers))
+                for at, score in engine.scores(RowsOf(examples, [numbers[one] for one in own], each)):
+                    yield each * (before + own[at // each]) + at % each, score
+                before += len(numbers)
 
-        return (yield from self._of_all("validating", sum(len(rows) for rows in several), own_ones()))
+        return (yield from self._of_all(what, each * sum(len(numbers) for _, numbers in several), own_ones()))
 
     def _answered(self, asked: Asked) -> Generator[Progress, None, list[Answer]]:
         """The greedy answers to the validation questions, in order; each process gives a share of them."""

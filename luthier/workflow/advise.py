@@ -118,6 +118,13 @@ def advise(
     prepared = yield from prepare(
         run_file.read(files, data, [*typed, *bad_rows]), base.tokenizer, base.context_length, base.eos
     )
+    if prepared.pairs:
+        raise mistake(
+            "advice is for rows with one wanted answer, and these have a better and a worse one",
+            "objective",
+            "add `--set objective=supervised` for advice on the better answers, which are learned first; then prefer: "
+            "luthier train FILE --set model=runs/THAT",
+        )
     yield from said(prepared.account, prepared.problems)
     quality = yield from _checked(loaded)
     pool, held_out = _pool(loaded, prepared)

@@ -20,7 +20,7 @@ from luthier.data.openai_guide import Guide, guide
 from luthier.data.own_classifier import check_of
 from luthier.data.quality import Fill, Quality, measure
 from luthier.data.redact import finders
-from luthier.data.tokenize import shown
+from luthier.data.tokenize import shown_first
 from luthier.errors import Stopped, UserError, mistake
 from luthier.flow import Event, Marked, Note
 from luthier.report.numbers import count
@@ -115,7 +115,7 @@ def check(
     for path, source in prepared.loaded.provenance.items():
         if source.source == "auto" and source.reason:
             yield Note("setting", f"{path} {source.value} ({source.reason})")
-    masks = tuple(shown(row, named.tokenizer) for row in prepared.train[:mask])
+    masks = tuple(shown_first(prepared.train, mask, prepared.pairs, named.tokenizer))
     data_of = loaded.settings.data
     kept_apart = [path for path in (data_of.validation, data_of.test) if isinstance(path, str)]
     paths = [(run_file.shown(file.path), file.weight) for file in data_of.train or ()]

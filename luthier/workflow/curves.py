@@ -46,8 +46,9 @@ def curves(folder: Path, step: int) -> Iterator[Callable[[StepLog | EvaluationLo
 def _points(entry: StepLog | EvaluationLog) -> dict[str, float]:
     if isinstance(entry, EvaluationLog):
         points = {"validation/loss": entry.validation_loss, "validation/token_accuracy": entry.token_accuracy}
+        points |= {f"validation/{name}": one.value for name, one in entry.preference.items() if one.value is not None}
         return points | {f"validation/{name}": value for name, value in entry.measured.items()}
-    return {
+    return {f"train/{name}": value for name, value in entry.preference.items()} | {
         "train/loss": entry.train_loss,
         "train/learning_rate": entry.learning_rate,
         "train/grad_norm": entry.grad_norm,

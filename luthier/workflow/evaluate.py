@@ -53,6 +53,7 @@ from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
 from luthier.workflow.page import write_page
 from luthier.workflow.people import with_people
+from luthier.workflow.preferences import preferences
 from luthier.workflow.prepare import leaks
 from luthier.workflow.run_file import shown
 
@@ -100,6 +101,8 @@ def evaluate(
     labels = labels_behind(conversations, asked, rows, opened)
     base_answers = yield from _answers("base", engine, questioned, limit, opened)
     base_labels = (yield from labels.scores(engine, asked, "base")) if labels else []
+    compared = preferences(conversations, opened)
+    base_preferences = (yield from compared.scores(engine, "base")) if compared else []
     base = Scored(_spread(base_answers, answered, len(asked)), base_scores, base_labels)
     whole = general(opened.base.tokenizer, opened.base.eos, opened.base.context_length)
     yield Note("rows", f"{len(whole.rows)} of the general set's {len(passages())} passages tell what was forgotten")
@@ -108,7 +111,9 @@ def evaluate(
     tuned_scores = yield from in_order(engine.scores(rows), "scoring tuned", len(rows))
     tuned_answers = yield from _answers("tuned", engine, questioned, limit, opened)
     tuned_labels = (yield from labels.scores(engine, asked, "tuned")) if labels else []
-    tuned = Scored(_spread(tuned_answers, answered, len(asked)), tuned_scores, tuned_labels)
+    found = (yield from compared.scores(engine, "tuned")) if compared else []
+    preferred = compared.margins(found, base_preferences) if compared else ()
+    tuned = Scored(_spread(tuned_answers, answered, len(asked)), tuned_scores, tuned_labels, preferred)
     forgot = yield from forgotten(engine, whole, known, opened.settings.seed)
     changes: dict[str, dict[str, Measure]] = {}
     distances: Mapping[str, Measure] = {}

@@ -24,7 +24,7 @@ from luthier.data.render import stop_tokens
 from luthier.data.split import HeldBack, hold_back, overlap, sample
 from luthier.data.templates import Template
 from luthier.engine import objectives
-from luthier.errors import UserError, mistake
+from luthier.errors import Mistake, UserError, mistake
 from luthier.flow import Conversation, Event, Note, Progress, Tokenized
 from luthier.models.cache import home
 from luthier.report.numbers import count
@@ -55,6 +55,11 @@ class Prepared:
         replayed = max((len(one.tokens) for one in asked), default=0) + (self.replay.limit if self.replay else 0)
         return max(self.train.longest, self.validation.longest, replayed)
 
+    @property
+    def pairs(self) -> bool:
+        """Whether the rows are pairs: the better and the worse answer of a row, one after the other."""
+        return bool(objectives.load(self.loaded.settings.objective).PAIRS)
+
     def with_replay(self, rows: Sequence[Tokenized], account: Account) -> Prepared:
         """The same with base's answers among the training rows."""
         mixed = Mixed(self.train.rows, self.train.factors, rows)
@@ -80,10 +85,13 @@ def prepare(
         if source.detection:
             yield Note("rows", f"{source.name}: {source.detection.form} rows ({source.detection.reason})")
     loaded = _objective(loaded, every)
+    pairs = objectives.load(loaded.settings.objective).PAIRS
+    if pairs:
+        _refuse_for_pairs(loaded.settings)
     template, loaded = _template(loaded, every, tokenizer)
     if data.date != "auto" and not template.prints_the_day:
         yield Note("warning", "data.date does nothing here: the template prints no day")
-    recipe = Recipe(template, tokenizer, data.train_on, stop_tokens(template, tokenizer, eos))
+    recipe = Recipe(template, tokenizer, data.train_on, stop_tokens(template, tokenizer, eos), pairs)
     gathered = Gathered(every, [*mistakes, *more])
     folder = yield from _kept_in()
     table = yield from _tokenized(gathered, recipe, folder)
@@ -120,7 +128,7 @@ def prepare(
     loaded = resolve_auto(loaded, "data.max_length", *_max_length(data.max_length, longest, context_length))
     max_length = loaded.settings.data.max_length
     assert max_length != "auto"
-    fitting = Fit(max_length, data.too_long, tokenizer.bos_token_id)
+    fitting = Fit(max_length, data.too_long, tokenizer.bos_token_id, pairs)
     sides = [fit_rows(table, np.flatnonzero(side), fitting) for side in (training, validation)]
     account = _fitted(account, problems, table, sides)
     train, validated = sides
@@ -191,15 +199,45 @@ def _objective(loaded: Loaded, sources: Sequence[Source]) -> Loaded:
                 wrong, remedy = known[asked].refused(form)
                 raise mistake(f"{file} holds {wrong}", "objective", remedy)
         return loaded
-    for form, file in files.items():
-        if not any(form in one.CHOSEN_FOR for one in known.values()):
-            ways = " or ".join(f"`objective: {name}`" for name, one in known.items() if form in one.FORMS)
-            raise mistake(f"no objective is chosen by itself for {form} rows: {file}", "objective", f"write {ways}")
     name = next((name for name, one in known.items() if files.keys() <= set(one.CHOSEN_FOR)), None)
     if name is None:
         places = "; ".join(f"{file} holds {form} rows" for form, file in files.items())
         raise mistake(f"the rows ask for more than one objective: {places}", "data", "train on them in two runs")
     return resolve_auto(loaded, "objective", name, known[name].REASON)
+
+
+def _refuse_for_pairs(settings: Settings) -> None:
+    """Raises `UserError` with the settings of data that pairs of answers have no use for."""
+    data, instead = settings.data, "or `objective: supervised`, which trains on the better answers"
+    asked = [
+        (
+            "data.train_on",
+            data.train_on == "everything",
+            "two answers are compared, and the prompt is no answer",
+            f"write `train_on: answers`, {instead}",
+        ),
+        (
+            "data.too_long",
+            data.too_long in ("cut_end", "split"),
+            f"`{data.too_long}` would cut the two answers of a prompt to other parts than they are compared by",
+            f"write `drop`, or `cut_start`, which takes the same tokens from both prompts, {instead}",
+        ),
+        (
+            "data.replay",
+            data.replay > 0,
+            "the base model's own answers have no worse answer beside them",
+            f"leave it out: base is what preferences are measured against; {instead}",
+        ),
+        (
+            "data.augment",
+            bool(data.augment),
+            "changed rows have one answer",
+            f"leave it out, {instead}",
+        ),
+    ]
+    mistakes = [Mistake(wrong, where, remedy) for where, is_asked, wrong, remedy in asked if is_asked]
+    if mistakes:
+        raise UserError(mistakes)
 
 
 def _template(loaded: Loaded, sources: Sequence[Source], tokenizer: Any) -> tuple[Template, Loaded]:

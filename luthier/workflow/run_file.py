@@ -50,10 +50,11 @@ def measured() -> tuple[str, ...]:
 
 
 def chosen_by() -> tuple[str, ...]:
-    """What the best checkpoint may be chosen by: what validation measures while training, by answers too."""
+    """What the best checkpoint may be chosen by: what validation measures while training, by answers and by pairs
+    of them too."""
     known = [*metrics.names(), *metrics.OTHER_NAMES]
-    by_answers = [name for name in known if metrics.load(name).needs == "answers"]
-    return tuple(sorted({*BY_SCORES, *(name for name in by_answers if metrics.load(name).direction != "neither")}))
+    measurable = [name for name in known if metrics.load(name).needs in ("answers", "preferences")]
+    return tuple(sorted({*BY_SCORES, *(name for name in measurable if metrics.load(name).direction != "neither")}))
 
 
 def written(loaded: Loaded, path: str) -> bool:
@@ -104,9 +105,9 @@ def _not_yet(settings: Settings) -> list[Mistake]:
     """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
     asked = [
         (
-            "objective",
-            settings.objective == "preference",
-            "write `objective: supervised`: the better answers are trained on",
+            "training_config.preference_config.kl_to_base",
+            settings.training_config.preference_config.kl_to_base > 0,
+            "leave it at 0; a larger `preference_config.beta` keeps the tuned model nearer to base",
         ),
     ]
     return [Mistake("this version cannot do that yet", where, remedy) for where, is_asked, remedy in asked if is_asked]

@@ -269,7 +269,7 @@ def _two_steps_apart(method: str, seed: int, tokens_a_pass: int, *, checkpointin
         checkpointing=checkpointing,
         double=module.virtual_tokens(settings) > 0,
     )
-    tuned, rows = training.engine.tuned, training.rows
+    tuned, rows = training.engine.tuned, [row for example in training.rows for row in example.rows]
     trained = sum(row.trained_tokens for row in rows)
     expected, apart = [], []
 

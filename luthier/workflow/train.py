@@ -11,8 +11,9 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.data.tokenize import shown
+from luthier.data.tokenize import shown_first
 from luthier.errors import Stopped, UserError, mistake
+from luthier.evaluation import metrics
 from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog, result_of
 from luthier.runs.environment import describe_environment
 from luthier.runs.run import Run
@@ -120,6 +121,7 @@ def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event,
         run.update(state="running")
         with run.beating():
             world.first(ready.training.passes)
+            yield from _referred(run, ready, signal)
             if earlier:
                 yield from _restore(run, ready)
             yield from _work(run, ready, signal)
@@ -141,6 +143,12 @@ def _follow(world: World, asked: Asked) -> Trained:
     training = ready.training
     with caught() as signal:
         training.passes = world.first(training.passes)
+        if training.objective.PAIRS:
+            kept = world.first(training.reference)
+            if kept is None:
+                result_of(training.refer())
+            else:
+                training.know(kept)
         if earlier and (checkpoint := world.first(folder)) is not None:
             ready.method.load(ready.tuned, checkpoint)
             training.restore(checkpoint)
@@ -185,13 +193,16 @@ def _get_ready(
     require_rows(loaded.settings)
     from luthier.engine.forward import Engine
     from luthier.engine.memory import Passes, available_bytes, choose_passes
+    from luthier.engine.tree import Chosen
     from luthier.training.loop import Training
     from luthier.workflow.loaded_model import find, open_base
 
     base = yield from find(loaded.settings.model)
     prepared = yield from prepare(loaded, base.tokenizer, base.context_length, base.eos)
     yield from said(prepared.account, prepared.problems)
-    loaded = method_chosen(prepared.loaded, prepared.account.total.trained_tokens, len(prepared.train), base.parameters)
+    each = 2 if prepared.pairs else 1
+    trained = prepared.account.total.trained_tokens
+    loaded = method_chosen(prepared.loaded, trained, len(prepared.train) // each, base.parameters)
     method = run_file.method(loaded.settings.tuning_method)
     _refuse_without_room(base, prepared.longest, loaded.settings, method)
     loaded = _precision_chosen(loaded, method)
@@ -201,19 +212,21 @@ def _get_ready(
         rows, account = yield from replayed(replay, prepared.replay, base.tokenizer, prepared.account)
         prepared = prepared.with_replay(rows, account)
     loaded = _method_resolved(loaded, method, model, base.tokenizer)
-    loaded = _training_resolved(loaded, method, model, len(prepared.train))
+    loaded = _training_resolved(loaded, method, model, len(prepared.train) // each)
     settings = loaded.settings
     tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed, base.tokenizer)
     engine = Engine(tuned)
     for text in engine.notes(prepared.longest):
         yield Note("warning", text)
     batch_size, metric = settings.training_config.hyperparameters.batch_size, settings.training_config.evaluation.metric
-    asked = yield from asked_while_training(metric, prepared.validation, prepared.template, base.tokenizer, base.eos)
+    _refuse_metric(metric, settings.objective)
+    answers = Chosen(prepared.validation, range(0, len(prepared.validation), each))  # of pairs the better ones
+    asked = yield from asked_while_training(metric, answers, prepared.template, base.tokenizer, base.eos)
     of_files = prepared.train.rows  # each weighed as it stands, without what was added
     training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world, asked, of_files)
     if kept is None:
-        free = available_bytes(engine.device)
-        training.passes[0], why = choose_passes(engine, prepared.longest, batch_size, free, training.passes[0].tokens)
+        free, most = available_bytes(engine.device), training.passes[0].tokens
+        training.passes[0], why = choose_passes(engine, prepared.longest, each * batch_size, free, most, each)
         if why:
             yield Note("setting", why)
     else:
@@ -261,10 +274,15 @@ def _method_resolved(loaded: Loaded, method: Any, model: Any, tokenizer: Any) ->
 
 
 def _training_resolved(loaded: Loaded, method: Any, model: Any, rows: int) -> Loaded:
+    from luthier.engine import objectives
     from luthier.training.schedule import count_steps
 
     settings = loaded.settings
     rate, reason, source = method.learning_rate(run_file.method_settings(settings, method), model)
+    objective = objectives.load(settings.objective)
+    if objective.PAIRS:
+        share, why, where = objective.LEARNING_RATE
+        rate, reason, source = float(f"{rate * share:.2g}"), f"{why}; {reason}", f"{where}; {source}"
     loaded = resolve_auto(loaded, "training_config.hyperparameters.learning_rate", rate, f"{reason}; {source}")
     hyper = settings.training_config.hyperparameters
     steps = count_steps(rows, hyper.batch_size, hyper.epochs, hyper.max_steps)
@@ -294,7 +312,15 @@ def _plan(settings: Settings, method: Any) -> Plan:
         seed=settings.seed,
         objective=settings.objective,
         all_learn=not method.TRAINS_THE_BASE,
+        beta=training.preference_config.beta,
     )
+
+
+def _refuse_metric(metric: str, objective: str) -> None:
+    """Raises `UserError` where the best checkpoint is to go by preferences and the run learns none."""
+    if metrics.load(metric).needs == "preferences" and objective != "preference":
+        message = f"{metric} is measured on preference rows, and the objective is {objective}"
+        raise mistake(message, "training_config.evaluation.metric", "write `metric: loss`")
 
 
 def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
@@ -309,7 +335,7 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
     try:
         run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
         run.write_rows(ready.prepared.account.to_data())
-        run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
+        run.write_mask(shown_first(ready.prepared.train, MASKS_KEPT, ready.prepared.pairs, ready.base.tokenizer))
         run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)) | _threads())
         _write_passes(run, ready.training)
         if ready.replay:
@@ -351,6 +377,31 @@ def _elsewhere(run: Run) -> Generator[Event, None, None]:
     if changed:
         text = f"the run began elsewhere ({changed}): from here on its numbers may differ in their last digits"
         yield Note("warning", text)
+
+
+def _referred(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
+    """What base finds the answers of preference rows likely, kept in the run: computed once, before the first step, so
+    that base is not needed again and a run that goes on goes by the same numbers."""
+    training = ready.training
+    if not training.objective.PAIRS:
+        return
+    kept = run.read_reference()
+    if kept is not None and kept["train"].shape == (len(training.rows), 2):
+        training.know(training.world.first(kept))
+        return
+    training.world.first(None)
+    work = training.refer()
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            run.write_reference(end.value)
+            run.seal()
+            return
+        yield event
+        if signal.number and training.world.size == 1:
+            run.update(state="stopped")
+            raise Stopped(signal.number, f"luthier train --resume {run.folder}")
 
 
 def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:

@@ -39,7 +39,7 @@ def sure(wanted: str, labels: tuple[str, ...], certainty: float = 40.0) -> Label
 
 
 def identical(name: str) -> Sample:
-    """Each answer is the wanted text, each token and each label certain and right."""
+    """Each answer is the wanted text, each token, each label and each preference certain and right."""
     texts = examples(name)
     labels = tuple(sorted(set(texts)))
     return Sample(
@@ -48,11 +48,12 @@ def identical(name: str) -> Sample:
         [RowScore(0.0, len(text.split()) + 1, len(text.split()) + 1) for text in texts],
         [sure(text, labels, 1000.0) for text in texts],
         getattr(metrics.load(name), "schema", None),
+        [1000.0] * len(texts),
     )
 
 
 def scrambled(name: str, said: list[str], seed: int) -> Sample:
-    """Random answers beside wanted texts that fit, with random losses and random labels."""
+    """Random answers beside wanted texts that fit, with random losses, labels and preferences."""
     chance = random.Random(seed)
     wanted = examples(name)[: len(said)]
     labels = tuple(sorted({*wanted, "other"}))
@@ -63,6 +64,7 @@ def scrambled(name: str, said: list[str], seed: int) -> Sample:
         [RowScore(chance.expovariate(0.2) * count, count, chance.randint(0, count)) for count in tokens],
         [sure(chance.choice(labels), labels, chance.expovariate(1)) for _ in wanted],
         getattr(metrics.load(name), "schema", None),
+        [chance.gauss(0, 1) for _ in wanted],
     )
 
 
@@ -101,6 +103,8 @@ def test_identical_texts_score_best(name: str) -> None:
     assert unfit(name, sample) == ""
     measure = metric.measure(sample, fresh())
     best = getattr(metric, "best", metric.range[metric.direction == "higher"])
+    if math.isinf(best):  # nothing is best: a margin can always be greater
+        best = 1000.0
     assert measure.value == pytest.approx(best, abs=1e-12)
     assert measure.n == 30
     assert measure.low is not None

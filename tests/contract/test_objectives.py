@@ -9,6 +9,7 @@ import torch
 
 from luthier.engine import objectives
 from luthier.flow import Form
+from tests.engine import test_preference
 from tests.engine.test_exactness import alone, distance, engine, gradients, random_rows, small_llama
 
 every_objective = pytest.mark.parametrize("name", objectives.names())
@@ -16,11 +17,18 @@ every_objective = pytest.mark.parametrize("name", objectives.names())
 
 @every_objective
 def test_loss_and_gradients_are_those_of_the_rows_one_by_one(name: str) -> None:
-    model, rows = small_llama(), random_rows(0)
-    divisor = float(sum(row.trained_tokens for row in rows))
-    computed = objectives.load(name).backward(engine(model), rows, divisor, 64)
+    model, objective = small_llama(), objectives.load(name)
+    if objective.PAIRS:
+        examples: Any = test_preference.pairs(0)
+        reference, _ = test_preference.one_by_one(model, examples)
+        divisor = len(examples)
+    else:
+        examples = random_rows(0)
+        reference = torch.stack([alone(model, row) for row in examples]).sum()
+        divisor = sum(row.trained_tokens for row in examples)
+    assert objective.divisor(examples) == divisor
+    computed = objective.backward(engine(model), examples, divisor, 64, test_preference.BETA)
     ours = gradients(model)
-    reference = torch.stack([alone(model, row) for row in rows]).sum()
     (reference / divisor).backward()
     assert computed.loss == pytest.approx(reference.item(), rel=1e-5)
     assert distance(ours, gradients(model)) < 1e-5

@@ -63,10 +63,15 @@ def test_a_text_file_can_be_trained_on_and_the_loss_falls(tiny_model: Source, tm
     assert losses[-1] < losses[0] / 2
 
 
-def test_preferences_are_trained_on_their_better_answer_when_asked_for(tiny_model: Source, tmp_path: Path) -> None:
+def test_preferences_are_pairs_and_trained_on_their_better_answer_alone_when_asked_for(
+    tiny_model: Source, tmp_path: Path
+) -> None:
     path = rows(tmp_path / "rows.jsonl", PREFERENCE)
-    with pytest.raises(UserError, match=r"no objective is chosen by itself for preference.*\n.*objective: supervised"):
-        prepared(tiny_model, [path])
+    both, _ = prepared(tiny_model, [path])
+    assert both.loaded.settings.objective == "preference"
+    texts = [load_tokenizer(tiny_model).decode(row.tokens.tolist()) for row in both.train[:2]]
+    assert ["hello there" in text for text in texts] == [True, False]
+    assert ["what" in text for text in texts] == [False, True]
     found, _ = prepared(tiny_model, [path], objective="supervised")
     text = load_tokenizer(tiny_model).decode(found.train[0].tokens.tolist())
     assert "hello there" in text

@@ -104,7 +104,7 @@ def a_stale_shared_node(patch: Patch) -> None:
     """From the second time on, passes look at the keys and values that the first time left behind."""
     from luthier.engine import step
 
-    collecting, kept, turn = step._collecting, {}, itertools.count()  # type: ignore[var-annotated]
+    collecting, kept, turn = step.collecting, {}, itertools.count()  # type: ignore[var-annotated]
 
     def stale(now: Any) -> Any:
         found = collecting(now)
@@ -112,13 +112,13 @@ def a_stale_shared_node(patch: Patch) -> None:
         found.data.copy_(first)
         return found
 
-    patch.setattr(step, "_collecting", stale)
+    patch.setattr(step, "collecting", stale)
 
 
 def gradients_that_stop_at_the_trunk(patch: Patch) -> None:
     from luthier.engine import step
 
-    patch.setattr(step, "_backward_above", lambda above, shared, trunk_loss: None)
+    patch.setattr(step, "backward_above", lambda above, shared, losses: None)
 
 
 def a_tree_that_drops_a_row(patch: Patch) -> None:

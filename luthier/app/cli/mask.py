@@ -19,7 +19,8 @@ def show_masks(rows: Sequence[Marked], console: Console) -> None:
     coloured = console.color_system is not None and not console.no_color
     for number, row in enumerate(rows, 1):
         legend = ": what is marked is trained on" if number == 1 else ""
-        console.rule(f"row {number}, {one_line(str(row.place))}{legend}", align="left")
+        side = f", {row.side}" if row.side else ""
+        console.rule(f"row {number}, {one_line(str(row.place))}{side}{legend}", align="left")
         console.print(marked(row, coloured))
         if row.sent:
             console.rule(f"row {number}: inference sends this for its last answer", align="left", style="dim")

@@ -106,7 +106,10 @@ def evaluation_line(entry: EvaluationLog) -> Text:
         f"perplexity {numbers.number(entry.perplexity)}",
         f"token accuracy {numbers.percent(entry.token_accuracy)}",
     ]
-    facts += [f"{name.replace('_', ' ')} {_value(name, value)}" for name, value in entry.measured.items()]
+    preferred = {name: one.value for name, one in entry.preference.items() if one.value is not None}
+    facts += [
+        f"{name.replace('_', ' ')} {_value(name, value)}" for name, value in {**preferred, **entry.measured}.items()
+    ]
     line = Text("  ".join(facts))
     return line.append("  best", "green") if entry.best else line
 

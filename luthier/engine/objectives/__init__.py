@@ -5,8 +5,10 @@ Each defines
 - `FORMS`: the forms of rows that it trains on, and `CHOSEN_FOR`: those for which `objective: auto` means it;
 - `REASON`: why it is chosen for them, in a few words;
 - `refused(form)`: what is wrong with rows of a form that is none of `FORMS`, and what to write instead;
-- `backward(engine, rows, divisor, tokens_a_pass)`: adds the gradients of the rows' summed loss over `divisor` to those
-  of the trained parameters, as a `Computed`.
+- `PAIRS`: whether an example is a pair of rows, a better and a worse answer, or one row alone;
+- `divisor(examples)`: what a step's summed loss is divided by, 0 where nothing is learned from its examples;
+- `backward(engine, examples, divisor, tokens_a_pass, beta)`: adds the gradients of the examples' summed loss over
+  `divisor` to those of the trained parameters, as a `Computed`. `beta` is the run's, for pairs.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FORMS: tuple[Form, ...] = ("instruction", "chat", "completion", "preference")
 CHOSEN_FOR: tuple[Form, ...] = ("instruction", "chat", "completion")
 REASON = "the rows have answers"
+PAIRS = False
 
 
 def refused(form: Form) -> tuple[str, str]:
@@ -21,8 +22,16 @@ def refused(form: Form) -> tuple[str, str]:
     return f"{form} rows, which have no answers", "write `objective: text`"
 
 
-def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
+def divisor(rows: Sequence[Tokenized]) -> int:
+    """What a step's summed loss is divided by: the trained tokens of its rows."""
+    return sum(row.trained_tokens for row in rows)
+
+
+def backward(
+    engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int, beta: float = 0.0
+) -> Computed:
     """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
     from luthier.engine import step
 
+    del beta
     return step.backward(engine, rows, divisor, tokens_a_pass)

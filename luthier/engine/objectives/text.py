@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FORMS: tuple[Form, ...] = ("text",)
 CHOSEN_FOR: tuple[Form, ...] = FORMS
 REASON = "the rows are text"
+PAIRS = False
 
 
 def refused(form: Form) -> tuple[str, str]:
@@ -21,8 +22,16 @@ def refused(form: Form) -> tuple[str, str]:
     return f"{form} rows, which have answers", "write `data.train_on: everything` to train on all of them"
 
 
-def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
+def divisor(rows: Sequence[Tokenized]) -> int:
+    """What a step's summed loss is divided by: the trained tokens of its rows."""
+    return sum(row.trained_tokens for row in rows)
+
+
+def backward(
+    engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int, beta: float = 0.0
+) -> Computed:
     """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
     from luthier.engine import step
 
+    del beta
     return step.backward(engine, rows, divisor, tokens_a_pass)
