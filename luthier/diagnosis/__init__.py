@@ -29,8 +29,8 @@ __all__ = ["FOLDER", "MISSIONS", "SURE", "Missing", "Seen", "Symptom", "diagnose
 FOLDER: Final = "luthier.diagnosis.symptoms"
 MISSIONS: Final = ("overfitting", "underfitting", "forgetting", "generalization")
 """The mission's own four, in its order: `settings.mission.TROUBLES` has its words."""
-SURE: Final = 0.99
-"""What is less certain is no finding: of 24 healthy runs and twenty symptoms, few are accused by chance."""
+SURE: Final = 0.95
+"""What is less certain is no finding. That it also has to be large keeps healthy runs from being accused by chance."""
 
 
 class Symptom(Protocol):
