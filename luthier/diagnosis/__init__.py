@@ -5,7 +5,7 @@ Each symptom's file, whose name is the symptom's, defines
 - `title`: its name for people;
 - `what`: in a sentence, what shows it;
 - `causes`: by name, what may stand behind it, in a sentence each; a finding's `cause` is one of these names;
-- `watches`: whether it can be seen while the run is still training;
+- `watches`: whether it can be seen while the run is still training, and `stops`, whether going on is then of no use;
 - `explains`: the symptoms that it brings along: where both are found, it is ranked before them, however sure they are;
 - `look(seen)`: a `Finding` with its remedies, or None. Raises `Missing` where what it needs is not in the run;
 - `sick()`: a made-up run that shows it, as the contract test has it.
@@ -40,6 +40,7 @@ class Symptom(Protocol):
     what: str
     causes: Mapping[str, str]
     watches: bool
+    stops: bool
     explains: Sequence[str]
 
     def look(self, seen: Seen) -> Finding | None:

@@ -120,7 +120,8 @@ def read(run: Run) -> Seen:
         try:
             found: Value = of()
         except UserError as error:
-            absent[name] = f"{error.mistakes[0].where}: {error.mistakes[0].message}"
+            one = error.mistakes[0]
+            absent[name] = f"{one.message}: {one.remedy}" if name == "report" else f"{one.where}: {one.message}"
             return otherwise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             absent[name] = f"{run.folder}: the {name} cannot be understood ({error!r})"

@@ -20,6 +20,7 @@ causes: Final = {
     "spikes": "Rows unlike all others gave losses and gradients far beyond the usual, and were left out.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = ("underfitting",)
 
 FEW: Final = 0.02

@@ -16,6 +16,7 @@ causes: Final = {
     "labels": "The model is taught two answers to one question: it cannot learn either, and loses trust in both.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = ("noisy_rows", "underfitting", "overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.05

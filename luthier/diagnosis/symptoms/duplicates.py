@@ -16,6 +16,7 @@ causes: Final = {
     "copies": "Rows that stand there many times are learned many times over, and count for more than all others.",
 }
 watches: Final = True
+stops: Final = False
 explains: Final = ("overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.2

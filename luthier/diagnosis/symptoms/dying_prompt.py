@@ -20,6 +20,7 @@ causes: Final = {
     "saturated": "The virtual tokens went so far that attention looks past them: what they change no longer counts.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = ("underfitting", "wasted_compute")
 
 FADED: Final = 0.2

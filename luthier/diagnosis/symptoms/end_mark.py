@@ -21,6 +21,7 @@ causes: Final = {
     "runs_on": "The answers do not begin as wanted either: the model falls into a loop, or talks as base does.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ("generalization", "imbalance")
 
 SHARE: Final = 0.1

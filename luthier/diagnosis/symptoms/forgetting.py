@@ -24,6 +24,7 @@ causes: Final = {
     "narrow_rows": "The rows are of one kind, and whatever they do not ask for fades.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ()
 
 RISE: Final = 0.2

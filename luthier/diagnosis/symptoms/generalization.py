@@ -36,6 +36,7 @@ causes: Final = {
     "leak": "Validation rows ask what training rows ask, so that validation flatters the model.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ("wasted_compute",)
 
 GAP: Final = 0.3

@@ -23,6 +23,7 @@ causes: Final = {
     "rare_classes": "Rare classes hardly count in the loss: the model does best by giving the commonest answer.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ("generalization",)
 
 TIMES: Final = 5.0

@@ -19,6 +19,7 @@ causes: Final = {
     "zero": "Every path from the loss to the trained weights passes through a 0.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = ("underfitting", "dying_prompt", "broken_loss", "wasted_compute")
 
 NOTHING: Final = 1e-9

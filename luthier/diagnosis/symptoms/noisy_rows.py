@@ -25,6 +25,7 @@ causes: Final = {
     "wrong_answers": "Their answers are wrong or of another kind: the more the model learns, the less it expects them.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ("overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.06

@@ -24,6 +24,7 @@ causes: Final = {
     "fit them one by one.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = ("wasted_compute",)
 
 RISE: Final = 0.1

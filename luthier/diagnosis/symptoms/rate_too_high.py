@@ -20,6 +20,7 @@ causes: Final = {
     "unsteady": "The steps are so large that the loss was thrown up while the rate was high, and came down with it.",
 }
 watches: Final = True
+stops: Final = True
 explains: Final = (
     "batch_noise",
     "broken_loss",

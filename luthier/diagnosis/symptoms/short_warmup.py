@@ -19,6 +19,7 @@ causes: Final = {
     "no_warmup": "The steps were as large as they get before AdamW knew how large the gradients are.",
 }
 watches: Final = True
+stops: Final = False
 explains: Final = ("wasted_compute",)
 
 

@@ -17,6 +17,7 @@ causes: Final = {
     "no_rows": "Nothing is held back, so that nothing can tell learning from learning by heart.",
 }
 watches: Final = False
+stops: Final = False
 explains: Final = ()
 
 FEWEST: Final = 20

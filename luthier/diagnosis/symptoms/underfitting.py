@@ -27,7 +27,8 @@ causes: Final = {
     "wrong_modules": "The adapter reaches too few of the layers that would have to change.",
 }
 watches: Final = False
-explains: Final = ("wasted_compute",)
+stops: Final = False
+explains: Final = ("end_mark", "imbalance", "generalization", "wasted_compute")
 
 LAST: Final = 2 / 3
 """Of the sum of the learning rates: what comes after is the last third."""

@@ -18,6 +18,7 @@ what: Final = (
 )
 causes: Final = {"too_long": "The task was learned in a part of the steps, and the rest cost time for nothing."}
 watches: Final = False
+stops: Final = False
 explains: Final = ()
 
 DONE_AT: Final = 0.4
