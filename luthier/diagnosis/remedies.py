@@ -31,13 +31,13 @@ def changed(seen: Seen, name: str, settings: Mapping[str, Any], why: str, source
 # --------------------------------------------------------------------------------------------- shorter and longer
 
 
-def fewer_epochs(seen: Seen, epochs: float) -> Remedy | None:
-    """So many epochs, each evaluation kept in sight: stops where validation stops getting better."""
+def fewer_epochs(seen: Seen, epochs: float, why: str = "") -> Remedy | None:
+    """So many epochs, and an end where validation stops getting better."""
     now = _number(seen, f"{HYPER}.epochs", mission.HYPERPARAMETERS.epochs)
     if epochs >= now:
         return None
     value = max(0.25, round(epochs * 4) / 4)
-    why = f"validation was best after {epochs:.2g} of {now:g} epochs: the schedule then ends where the best was"
+    why = why or f"validation was best after {epochs:.2g} of {now:g} epochs: the schedule then ends where the best was"
     settings = {f"{HYPER}.epochs": _plain(value), f"{HYPER}.max_steps": None, f"{HYPER}.early_stopping": 3}
     return changed(seen, "fewer_epochs", settings, why, "Prechelt 1998, Early Stopping - But When?")
 

@@ -70,7 +70,10 @@ def _remedies(seen: Seen, cause: str) -> tuple[Remedy, ...]:
     if cause == "nothing_trained":
         return remedies.those(remedies.keep_answers(seen))
     if cause == "zero":
-        return remedies.those(remedies.fewer_epochs(seen, _epochs(seen) / 2), remedies.regularization(seen))
+        return remedies.those(
+            remedies.fewer_epochs(seen, _epochs(seen) / 2, "a loss of 0 has nothing more to teach"),
+            remedies.regularization(seen),
+        )
     return remedies.those(
         remedies.rate(seen, 0.1, "steps a tenth as large do not overflow"),
         remedies.exact_numbers(seen),

@@ -35,7 +35,9 @@ def look(seen: Seen) -> Finding | None:
         cause="copies",
         says=f"{found['copies']:,} of {rows:,} training rows are copies of other ones. {causes['copies']}",
         evidence={"copies": Measure(found["copies"], n=rows), "share_of_copies": Measure(share, n=rows)},
-        remedies=remedies.those(again if again.without else None, remedies.fewer_epochs(seen, 1.0)),
+        remedies=remedies.those(
+            again if again.without else None, remedies.fewer_epochs(seen, 1.0, "copies are gone through less often")
+        ),
     )
 
 

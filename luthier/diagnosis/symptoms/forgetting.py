@@ -25,7 +25,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
-explains: Final = ()
+explains: Final = ("generalization", "wasted_compute")
 
 RISE: Final = 0.2
 """Of base's loss on the passages."""
@@ -65,7 +65,7 @@ def look(seen: Seen) -> Finding | None:
         remedies=remedies.those(
             remedies.rate(seen, 0.2, f"{mission.TROUBLES['forgetting'].solution}: a fifth goes over less of it"),
             remedies.replay(seen),
-            remedies.fewer_epochs(seen, 1.0),
+            remedies.fewer_epochs(seen, 1.0, "fewer steps take the model less far from base"),
             remedies.smaller(seen),
         ),
     )

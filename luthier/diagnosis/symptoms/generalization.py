@@ -208,7 +208,7 @@ def _remedies(seen: Seen, cause: str) -> tuple[Remedy, ...]:
     return remedies.those(
         remedies.diversify(seen),
         remedies.balance(seen) if cause in ("category", "favourite") else None,
-        remedies.fewer_epochs(seen, 1.0),
+        remedies.fewer_epochs(seen, 1.0, "fewer passes leave less time for what only these rows have"),
         remedies.regularization(seen),
         remedies.smaller(seen),
     )

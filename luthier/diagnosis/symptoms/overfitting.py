@@ -25,7 +25,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
-explains: Final = ("wasted_compute",)
+explains: Final = ("generalization", "wasted_compute")
 
 RISE: Final = 0.1
 """Of validation's best loss: a smaller rise is not worth a change."""

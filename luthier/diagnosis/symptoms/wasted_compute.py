@@ -63,7 +63,7 @@ def _finding(seen: Seen, step: int, total: int, chance: float, gain: rows.Change
             "wasted_seconds": Measure(seconds),
             "later_gain": gain.measure,
         },
-        remedies=remedies.those(remedies.fewer_epochs(seen, 1.2 * epoch)),
+        remedies=remedies.those(remedies.fewer_epochs(seen, 1.2 * epoch, "the rest of the run gained nothing")),
         step=step,
         curves=course.both_curves(evaluations),
     )
