@@ -15,9 +15,9 @@ HEAD = (
     "first four are the mission's, with its own words for cause and solution. Written from the symptoms themselves by "
     "`scripts/write_troubleshooting.py`; how to use it: [Find out what went wrong](how-to/diagnose.md).\n\n"
     "A finding's certainty is 1 − p, where p is the probability of evidence at least so clear in a run without the "
-    "symptom, corrected for every place that was looked at; under {sure:.0%} nothing is said. Each symptom must also be "
-    "large enough to matter, so that a healthy run has no findings. What is counted and not estimated (copies, steps "
-    "that were not taken) has a certainty of 1. Where one finding explains another, it stands before it.\n\n"
+    "symptom, corrected for every place that was looked at; under {sure:.0%} nothing is said. Each symptom must also "
+    "be large enough to matter, so that a healthy run has no findings. What is counted and not estimated (copies, "
+    "steps that were not taken) has a certainty of 1. Where one finding explains another, it stands before it.\n\n"
     "| symptom | found while training | ends a run with `--on-trouble stop` |\n|---|---|---|\n"
 )
 

@@ -6,6 +6,7 @@ Each symptom's file, whose name is the symptom's, defines
 - `what`: in a sentence, what shows it;
 - `causes`: by name, what may stand behind it, in a sentence each; a finding's `cause` is one of these names;
 - `watches`: whether it can be seen while the run is still training, and `stops`, whether going on is then of no use;
+- `mild`: whether the run is as good as it can be all the same: these stand behind all others;
 - `explains`: the symptoms that it brings along: where both are found, it is ranked before them, however sure they are;
 - `look(seen)`: a `Finding` with its remedies, or None. Raises `Missing` where what it needs is not in the run;
 - `sick()`: a made-up run that shows it, as the contract test has it.
@@ -41,6 +42,7 @@ class Symptom(Protocol):
     causes: Mapping[str, str]
     watches: bool
     stops: bool
+    mild: bool
     explains: Sequence[str]
 
     def look(self, seen: Seen) -> Finding | None:
@@ -80,7 +82,8 @@ def diagnose(seen: Seen, only: Iterable[str] | None = None) -> Diagnosis:
 
 def _ranked(findings: Sequence[Finding]) -> list[Finding]:
     """The surest of those that no other one left explains, again and again."""
-    left, ranked = sorted(findings, key=lambda finding: -finding.certainty), []
+    left = sorted(findings, key=lambda finding: (load(finding.symptom).mild, -finding.certainty))
+    ranked: list[Finding] = []
     while left:
         explained = {name for finding in left for name in load(finding.symptom).explains if name != finding.symptom}
         first = next((finding for finding in left if finding.symptom not in explained), left[0])

@@ -148,8 +148,8 @@ def read(run: Run) -> Seen:
         rows=part("rows", lambda: dict(run.read_rows()), nothing),
         status=part("status", run.status, None),
         report=part("report", run.read_report, None),
-        answers=part("answers", lambda: run.read_answers("evaluation"), []),
-        passages=part("passages", lambda: run.read_answers("general"), []),
+        answers=part("answers", lambda: _objects(run.read_answers("evaluation")), []),
+        passages=part("passages", lambda: _objects(run.read_answers("general")), []),
         absent=absent,
         notes=notes,
     )
@@ -160,6 +160,10 @@ def latest_of(entries: Sequence[StepLog | EvaluationLog]) -> tuple[list[StepLog]
     steps = {entry.step: entry for entry in entries if isinstance(entry, StepLog)}
     evaluations = {entry.step: entry for entry in entries if isinstance(entry, EvaluationLog)}
     return [steps[step] for step in sorted(steps)], [evaluations[step] for step in sorted(evaluations)]
+
+
+def _objects(lines: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [line for line in lines if isinstance(line, dict)]
 
 
 def _written(provenance: Mapping[str, Any]) -> frozenset[str]:

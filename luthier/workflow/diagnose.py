@@ -34,6 +34,6 @@ def diagnose(run: str, *, root: Path = Path("runs")) -> Generator[Event, None, D
         path = found.write_diagnosis(asdict(diagnosis))
         yield Note("file", f"the diagnosis is {path}")
         yield from write_page(found)
-    except UserError as error:
-        yield Note("warning", f"the diagnosis is not kept: {error.mistakes[0].where}: {error.mistakes[0].message}")
+    except (UserError, OSError) as error:  # the run may be someone else's, or be on a disk that only reads
+        yield Note("warning", f"the diagnosis is not kept: {str(error).splitlines()[0]}")
     return diagnosis

@@ -19,6 +19,7 @@ what: Final = (
 causes: Final = {"small_batch": "A step goes by what one or two rows have in particular, and the next step undoes it."}
 watches: Final = True
 stops: Final = False
+mild: Final = False
 explains: Final = ("underfitting", "overfitting", "wasted_compute")
 
 RISE: Final = 0.1

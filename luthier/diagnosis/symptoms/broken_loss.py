@@ -21,6 +21,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = ("underfitting",)
 
 FEW: Final = 0.02

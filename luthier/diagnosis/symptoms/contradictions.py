@@ -17,6 +17,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = ("noisy_rows", "underfitting", "overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.05

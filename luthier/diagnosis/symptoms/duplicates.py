@@ -17,6 +17,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = False
+mild: Final = False
 explains: Final = ("overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.2

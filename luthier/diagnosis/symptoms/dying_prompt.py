@@ -21,6 +21,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = ("underfitting", "wasted_compute")
 
 FADED: Final = 0.2

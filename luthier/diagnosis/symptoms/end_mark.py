@@ -22,6 +22,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("generalization", "imbalance")
 
 SHARE: Final = 0.1

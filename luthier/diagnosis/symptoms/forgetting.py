@@ -15,7 +15,8 @@ from luthier.settings import mission
 
 title: Final = mission.TROUBLES["forgetting"].issue
 what: Final = (
-    "The loss on general passages rose by a fifth of base's own or more, each passage compared with itself, by skill."
+    "The loss on general passages rose by three tenths of base's own or more, each passage compared with itself, by "
+    "skill."
 )
 causes: Final = {
     "rate": "The steps were far larger than usual for the method, and went over what base knew.",
@@ -25,10 +26,11 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("generalization", "wasted_compute")
 
-RISE: Final = 0.2
-"""Of base's loss on the passages."""
+RISE: Final = 0.3
+"""Of base's loss on the passages: about half of what a language model knows beyond how often each token comes."""
 ALL: Final = "all"
 
 

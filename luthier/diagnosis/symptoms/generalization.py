@@ -37,6 +37,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("wasted_compute",)
 
 GAP: Final = 0.3

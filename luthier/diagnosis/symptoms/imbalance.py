@@ -24,6 +24,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("generalization",)
 
 TIMES: Final = 5.0

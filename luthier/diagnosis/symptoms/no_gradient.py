@@ -20,6 +20,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = ("underfitting", "dying_prompt", "broken_loss", "wasted_compute")
 
 NOTHING: Final = 1e-9

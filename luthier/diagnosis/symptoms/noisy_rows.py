@@ -26,6 +26,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("overfitting", "generalization", "wasted_compute")
 
 SHARE: Final = 0.06

@@ -25,6 +25,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = ("generalization", "wasted_compute")
 
 RISE: Final = 0.1

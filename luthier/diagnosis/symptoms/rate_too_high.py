@@ -21,6 +21,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = True
+mild: Final = False
 explains: Final = (
     "batch_noise",
     "broken_loss",

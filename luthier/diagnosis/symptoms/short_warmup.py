@@ -20,6 +20,7 @@ causes: Final = {
 }
 watches: Final = True
 stops: Final = False
+mild: Final = False
 explains: Final = ("wasted_compute",)
 
 

@@ -18,6 +18,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = True
 explains: Final = ()
 
 FEWEST: Final = 20

@@ -28,6 +28,7 @@ causes: Final = {
 }
 watches: Final = False
 stops: Final = False
+mild: Final = False
 explains: Final = ("end_mark", "imbalance", "generalization", "wasted_compute")
 
 LAST: Final = 2 / 3

@@ -19,8 +19,10 @@ what: Final = (
 causes: Final = {"too_long": "The task was learned in a part of the steps, and the rest cost time for nothing."}
 watches: Final = False
 stops: Final = False
+mild: Final = True
 explains: Final = ()
 
+WORSE: Final = 1.1
 DONE_AT: Final = 0.4
 GAIN: Final = 0.02
 """Of the loss: a larger gain is worth the rest of the run."""
@@ -33,6 +35,8 @@ def look(seen: Seen) -> Finding | None:
     total = evaluations[-1].step
     first = course.start(seen)
     best = min(evaluations, key=rows.validation)
+    if rows.validation(evaluations[-1]) > WORSE * rows.validation(best):
+        return None  # it got worse: the rest was not wasted, it did harm
     early = [one for one in evaluations if one.step <= DONE_AT * total]
     for one in early:
         now = rows.validation(one)
