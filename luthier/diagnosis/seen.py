@@ -44,7 +44,6 @@ class Seen:
     status: Status | None = None
     report: Report | None = None
     answers: Sequence[Mapping[str, Any]] = ()
-    passages: Sequence[Mapping[str, Any]] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -149,7 +148,6 @@ def read(run: Run) -> Seen:
         status=part("status", run.status, None),
         report=part("report", run.read_report, None),
         answers=part("answers", lambda: _objects(run.read_answers("evaluation")), []),
-        passages=part("passages", lambda: _objects(run.read_answers("general")), []),
         absent=absent,
         notes=notes,
     )

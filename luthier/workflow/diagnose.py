@@ -25,7 +25,7 @@ def diagnose(run: str, *, root: Path = Path("runs")) -> Generator[Event, None, D
     for note in seen.notes:
         yield Note("warning", note)
     for part, why in seen.absent.items():
-        if part not in ("report", "answers", "passages", "steps", "evaluations"):  # said by the symptoms that need them
+        if part not in ("report", "answers", "steps", "evaluations"):  # said by the symptoms that need them
             yield Note("warning", f"the {part} cannot be read: {why}")
     if seen.running:
         yield Note("warning", "the run is still training: this is how it stands now")

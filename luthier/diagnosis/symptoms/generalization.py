@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import binomtest, fisher_exact, mannwhitneyu
+from scipy.stats import binom, binomtest, fisher_exact, mannwhitneyu
 
 from luthier.diagnosis import remedies
 from luthier.diagnosis.made import falling, made
@@ -50,6 +50,10 @@ FEWEST: Final = 10
 """Rows of a category or a band."""
 LEAKED: Final = 0.05
 """Of the validation rows."""
+WEAK: Final = 0.4
+"""Times the accuracy elsewhere: a class may well be that much harder than the others."""
+LEARNED: Final = 0.7
+"""The accuracy elsewhere at least: of a task that is not learned no part is weak."""
 FAVOURED: Final = 0.25
 """Of the answers: so many more than are wanted are one and the same."""
 LENGTH: Final = 0.8
@@ -176,18 +180,16 @@ def _category(answers: Sequence[Mapping[str, Any]], right: NDArray[np.bool_]) ->
         inside = names == name
         if min(inside.sum(), (~inside).sum()) < FEWEST:
             continue
-        table = [
-            [int(right[~inside].sum()), int((~right[~inside]).sum())],
-            [int(right[inside].sum()), int((~right[inside]).sum())],
-        ]
-        found.append((float(fisher_exact(table, alternative="greater").pvalue), name, inside))
+        here, elsewhere = (float(right[some].mean()) for some in (inside, ~inside))
+        weak = float(binom.cdf(right[inside].sum(), inside.sum(), WEAK * elsewhere))
+        found.append((weak, name, inside))
     if not found:
         return
     chance, name, inside = min(found, key=lambda one: one[:2])
     here, elsewhere = float(right[inside].mean()), float(right[~inside].mean())
     shown = f"Of the rows of `{name}` {here:.0%} are answered right, of all others {elsewhere:.0%}"
     evidence = {"accuracy_in_category": Measure(here, n=int(inside.sum())), "accuracy_elsewhere": Measure(elsewhere)}
-    size = (elsewhere - here) / max(elsewhere / 2, LOST) if elsewhere >= 0.7 else 0.0
+    size = (elsewhere - here) / ((1 - WEAK) * elsewhere) if elsewhere >= LEARNED else 0.0
     yield _Sign("category", min(1.0, chance * len(found)), size, shown, evidence)
 
 

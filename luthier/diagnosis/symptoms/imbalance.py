@@ -25,7 +25,7 @@ causes: Final = {
 watches: Final = False
 stops: Final = False
 mild: Final = False
-explains: Final = ("generalization",)
+explains: Final = ("underfitting", "generalization")
 
 TIMES: Final = 5.0
 """The commonest class has so many times the rows of the middle one, or half of all rows and five times the rarest."""

@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
+from scipy.special import bdtrc, ndtr, ndtri
+from scipy.stats import combine_pvalues
 
-from luthier.diagnosis import course, remedies, rows
+from luthier.diagnosis import remedies, rows
 from luthier.diagnosis.made import made
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.flow import EvaluationLog, Finding, Measure
@@ -18,8 +19,8 @@ Flags = NDArray[np.bool_]
 
 title: Final = "Noisy rows"
 what: Final = (
-    "At the best evaluation a minority of the rows, of training as of validation, is expected far less than the others "
-    "and less than at an evaluation before: what all others teach speaks against them."
+    "A minority of the rows, of training as of validation, is expected less and less while validation as a whole gets "
+    "better; and validation rows, which are of one kind with training rows, are expected less than test rows."
 )
 causes: Final = {
     "wrong_answers": "Their answers are wrong or of another kind: the more the model learns, the less it expects them.",
@@ -29,15 +30,15 @@ stops: Final = False
 mild: Final = False
 explains: Final = ("overfitting", "generalization", "wasted_compute")
 
-SHARE: Final = 0.06
-"""Of the rows: as many are hard in clean data too."""
+SHARE: Final = 0.1
+"""Of the rows: as many are so hard in clean data too (docs/log.md)."""
 MOST: Final = 0.45
-FAR: Final = 6.0
-"""Times the median row's loss."""
-LEAST: Final = 0.25
-"""Nats a token above the row's own lowest loss."""
-OWN_PLACE: Final = 0.5
-"""Nats a token at least: a row expected so little is not learned."""
+RISE: Final = 0.3
+"""Nats a row above its own lowest loss, or a tenth of that."""
+UNEXPECTED: Final = 2.0
+"""Nats a row: an answer that the model gives a probability of 13% at most."""
+ABOVE: Final = 1.5
+"""Times the median row."""
 
 
 def look(seen: Seen) -> Finding | None:
@@ -55,20 +56,23 @@ def look(seen: Seen) -> Finding | None:
     if not SHARE < share < MOST or min(held.mean(), own.mean()) < SHARE / 2:
         return None
     chance = float(bdtrc(odd - 1, n, SHARE))
+    cleaner = _cleaner(seen)
+    if cleaner is not None:
+        chance = float(combine_pvalues([max(chance, 1e-12), max(cleaner[0], 1e-12)]).pvalue)
     return Finding(
         symptom="noisy_rows",
         certainty=1 - chance,
         cause="wrong_answers",
-        says=f"{odd} of the {n} rows that were looked at while training are expected less and less, at "
-        f"{FAR:g} times the loss of the others or more. {causes['wrong_answers']}",
+        says=f"{odd} of the {n} rows that were looked at while training are expected less and less, while validation "
+        f"as a whole got better. {causes['wrong_answers']}",
         evidence={
             "noisy_share": Measure(share, n=n),
             "noisy_share_of_validation": Measure(float(held.mean()), n=len(held)),
             "noisy_share_of_training": Measure(float(own.mean()), n=len(own)),
-            "median_row_loss": course.measure(float(np.median(_each(best, "row_losses"))), len(held)),
+            **(cleaner[1] if cleaner else {}),
         },
         remedies=remedies.those(
-            remedies.fewer_epochs(seen, _epochs(seen, best)),
+            remedies.fewer_epochs(seen, _epochs(seen, best) / 2, "noisy rows are learned by heart after all others"),
             remedies.regularization(seen),
             remedies.larger_batch(seen, 2),
         ),
@@ -77,26 +81,39 @@ def look(seen: Seen) -> Finding | None:
     )
 
 
+def _cleaner(seen: Seen) -> tuple[float, dict[str, Measure]] | None:
+    """How likely test rows are no easier than validation rows, where there are test rows of their own."""
+    gaps = seen.report.gaps if seen.report else {}
+    test, held = gaps.get("test"), gaps.get("validation")
+    if not test or not held or test.value is None or held.value is None:
+        return None
+    spans = [(one.high - one.low) / (2 * ndtri(0.975)) for one in (test, held) if one.high is not None and one.low]
+    error = float(np.hypot(*spans)) if len(spans) == 2 else 0.0
+    if not error:
+        return None
+    return float(ndtr((test.value - held.value) / error)), {"test_loss": test, "validation_loss": held}
+
+
 def _epochs(seen: Seen, best: EvaluationLog) -> float:
     return next((step.epoch for step in reversed(seen.steps) if step.step <= best.step), 1.0)
 
 
 def _each(one: EvaluationLog, side: str) -> rows.Floats:
-    pairs = np.array(getattr(one, side), np.float64).reshape(-1, 2)
-    each: rows.Floats = pairs[:, 0] / np.maximum(pairs[:, 1], 1)
+    """The summed loss of each row."""
+    each: rows.Floats = np.array(getattr(one, side), np.float64).reshape(-1, 2)[:, 0]
     return each
 
 
 def _against(course_of_rows: list[rows.Floats]) -> Flags | None:
-    """(n, bool) the rows that are far above the others at the end, and above their own lowest loss by a good part."""
+    """(n) the rows that are far above the others at the end, and above their own lowest loss by a good part."""
     if len({len(one) for one in course_of_rows}) != 1 or not len(course_of_rows[0]):
         return None
     losses = np.array(course_of_rows)
     if not np.isfinite(losses).all():
         return None
     last, lowest = losses[-1], losses.min(axis=0)
-    far = (last > FAR * np.median(last)) & (last > OWN_PLACE)
-    found: Flags = far & (last - lowest > np.maximum(LEAST, 0.15 * lowest))
+    far = (last > ABOVE * np.median(last)) & (last > UNEXPECTED)
+    found: Flags = far & (last - lowest > np.maximum(RISE, 0.1 * lowest))
     return found
 
 

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from scipy.special import stdtr
+from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
 from luthier.diagnosis.made import falling, made
-from luthier.diagnosis.seen import Seen
+from luthier.diagnosis.seen import Missing, Seen
 from luthier.diagnosis.usual import usual_rate
 from luthier.flow import EvaluationLog, Finding, Measure, Remedy
 from luthier.settings import mission
@@ -29,7 +31,7 @@ causes: Final = {
 watches: Final = False
 stops: Final = False
 mild: Final = False
-explains: Final = ("end_mark", "imbalance", "generalization", "wasted_compute")
+explains: Final = ("end_mark", "generalization", "wasted_compute")
 
 LAST: Final = 2 / 3
 """Of the sum of the learning rates: what comes after is the last third."""
@@ -48,6 +50,9 @@ FAR_UNDER: Final = 4
 AT_REST: Final = 0.02
 """Of the loss: less fell in the last third."""
 FAR_FROM_LEARNED: Final = 0.35
+ENOUGH_LEFT: Final = 0.6
+"""Of the loss of the first steps, where no evaluation tells more."""
+FEWEST_STEPS: Final = 10
 SMALL_RANK: Final = 4
 FEW_TOKENS: Final = 5
 
@@ -77,7 +82,13 @@ class _Pace:
 
 
 def look(seen: Seen) -> Finding | None:
-    pace = _pace(seen)
+    try:
+        pace = _pace(seen)
+    except Missing:
+        found = _barely_learned(seen)
+        if found is None:
+            raise
+        return found
     if pace is None or min(rows.validation(one) for one in seen.evaluations_from(3)) < 0.9 * pace.end:
         return None  # it was better before: that is no underfitting
     found = _still_learning(seen, pace) or _at_rest(seen, pace)
@@ -174,6 +185,37 @@ def _small(seen: Seen) -> str | None:
     few = modules is not None and not isinstance(modules, str) and len(modules) <= 1
     small = seen.setting(f"{remedies.LORA}.r", mission.LORA_CONFIG.r) <= SMALL_RANK
     return "capacity" if small else "wrong_modules" if few else None
+
+
+def _barely_learned(seen: Seen) -> Finding | None:
+    """The same by the steps alone, for a run with too few evaluations: a rate far under the usual one, and most of the
+    first loss left."""
+    steps = seen.steps_from(FEWEST_STEPS)
+    rate, usual = seen.setting("training_config.hyperparameters.learning_rate", None), usual_rate(seen)
+    if not isinstance(rate, float) or usual is None or rate * 2.5 * FAR_UNDER > usual:
+        return None
+    part = max(3, len(steps) // 4)
+    early, late = (np.array([one.train_loss for one in some]) for some in (steps[:part], steps[-part:]))
+    chance = float(ttest_1samp(late, ENOUGH_LEFT * float(early.mean()), alternative="greater").pvalue)
+    if not np.isfinite(chance) or late.mean() < ENOUGH_LEFT * early.mean():
+        return None
+    cause = "rate_too_low"
+    return Finding(
+        symptom="underfitting",
+        certainty=1 - chance,
+        cause=cause,
+        says=f"The training loss went from {early.mean():.3g} to {late.mean():.3g} nats a token, at a rate of {rate:g} "
+        f"where {usual:g} is usual. {causes[cause]}",
+        evidence={
+            "first_loss": course.measure(float(early.mean()), part),
+            "last_loss": course.measure(float(late.mean()), part),
+            "rate": course.measure(rate),
+            "usual_rate": course.measure(usual),
+        },
+        remedies=_remedies(seen, cause),
+        step=steps[0].step,
+        curves={"training steps": course.step_curve(steps)},
+    )
 
 
 def _remedies(seen: Seen, cause: str) -> tuple[Remedy, ...]:
