@@ -59,9 +59,11 @@ FEW_TOKENS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """What the last third came to: `fall` of validation, as a share of all that was learned and of what is left."""
+    """What the last third came to: `fall` of validation since an evaluation near its beginning, which stands at `since`
+    of the sum of the learning rates."""
 
     before: EvaluationLog
+    since: float
     last: EvaluationLog
     first: float
     fall: rows.Change
@@ -77,18 +79,19 @@ class _Pace:
 
     @property
     def late(self) -> float:
-        """The last third's part of all that was learned."""
-        return -self.fall.value / max(self.first - self.end, 1e-9)
+        """The last third's part of all that was learned, at the pace since an evaluation near its beginning."""
+        part = (1 - LAST) / max(1 - self.since, 1e-3)
+        return -self.fall.value / max(self.first - self.end, 1e-9) * min(part, 1.0)
 
 
 def look(seen: Seen) -> Finding | None:
     try:
         pace = _pace(seen)
     except Missing:
-        found = _barely_learned(seen)
-        if found is None:
+        barely = _barely_learned(seen)
+        if barely is None:
             raise
-        return found
+        return barely
     if pace is None or min(rows.validation(one) for one in seen.evaluations_from(3)) < 0.9 * pace.end:
         return None  # it was better before: that is no underfitting
     found = _still_learning(seen, pace) or _at_rest(seen, pace)
@@ -137,16 +140,17 @@ def _pace(seen: Seen) -> _Pace | None:
     evaluations = seen.evaluations_from(3)
     seen.steps_from(5)
     done = course.rates_summed(seen, evaluations)
-    before = min(zip(evaluations[:-1], done, strict=False), key=lambda one: abs(one[1] - LAST))[0]
+    early = list(zip(evaluations[:-1], done, strict=False))
+    before, since = next((one for one in early if one[1] >= LAST - 0.05), early[-1])
     fall = rows.change(before.row_losses, evaluations[-1].row_losses)
     first = max(course.start(seen), rows.validation(evaluations[0]))
-    return None if fall is None else _Pace(before, evaluations[-1], first, fall)
+    return None if fall is None else _Pace(before, since, evaluations[-1], first, fall)
 
 
 def _still_learning(seen: Seen, pace: _Pace) -> tuple[float, str, str] | None:
     if pace.fall.value >= 0 or pace.end < LEFT * pace.first:
         return None
-    exponent = math.log((pace.end - pace.fall.value) / pace.end) / math.log(1 / LAST)
+    exponent = math.log((pace.end - pace.fall.value) / pace.end) / math.log(1 / pace.since)
     if pace.late < SPEED and (exponent < EXPONENT or pace.late < SPEED / 2):
         return None
     rate, usual = seen.setting("training_config.hyperparameters.learning_rate", None), usual_rate(seen)
