@@ -48,8 +48,8 @@ MASKS_KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gives: `run` is its name, `folder` its directory; losses are in nats a trained token. `trouble` is the
-    symptom that ended it before its time, if one did."""
+    """What training gives: `run` is its name, `folder` its directory; losses are in nats a trained token. `trouble` is
+    the symptom that ended it before its time, if one did."""
 
     run: str
     folder: Path
