@@ -19,7 +19,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from luthier.errors import UserError, mistake
-from luthier.flow import EvaluationLog, Marked, Measure, Place, Report, StepLog, TargetResult
+from luthier.flow import (
+    Diagnosis,
+    EvaluationLog,
+    Finding,
+    Marked,
+    Measure,
+    Place,
+    Remedy,
+    Report,
+    StepLog,
+    TargetResult,
+)
 from luthier.runs import checkpoints, status, whole
 from luthier.runs.checkpoints import Checkpoint
 from luthier.runs.manifest import MANIFEST, damage, seal
@@ -255,6 +266,16 @@ class Run:
         """The log as it was yielded; half a line at its end is left out, null becomes NaN."""
         return [_entry(line, number, self._log_path) for number, line in enumerate(self._log_lines(), 1)]
 
+    def readable_log(self) -> tuple[list[LogEntry], list[str]]:
+        """The entries of the log that can be read, and a line for each one that cannot."""
+        entries, faults = [], []
+        for number, line in enumerate(self._log_lines(), 1):
+            try:
+                entries.append(_entry(line, number, self._log_path))
+            except UserError as error:
+                faults.append(f"{error.mistakes[0].where}: {error.mistakes[0].message}")
+        return entries, faults
+
     def steps(self) -> list[StepLog]:
         return [entry for entry in self.log() if isinstance(entry, StepLog)]
 
@@ -365,6 +386,20 @@ class Run:
             raise mistake("the run was not evaluated yet", str(path), f"luthier evaluate {self.folder}")
         return _report(_read_json(path))
 
+    def write_diagnosis(self, diagnosis: Mapping[str, Any]) -> Path:
+        """reports/diagnosis.json; gives its path."""
+        return self.write_other_report("diagnosis", {"version": VERSION, **diagnosis})
+
+    def read_diagnosis(self) -> Diagnosis:
+        """reports/diagnosis.json. Raises `UserError` where the run was not diagnosed yet."""
+        path = self.page.with_name("diagnosis.json")
+        if not path.is_file():
+            raise mistake("the run was not diagnosed yet", str(path), f"luthier diagnose {self.folder}")
+        try:
+            return _diagnosis(_read_json(path))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise mistake(f"is no diagnosis: {error}", str(path), f"luthier diagnose {self.folder}") from error
+
     @property
     def page(self) -> Path:
         """reports/report.html, the one offline page."""
@@ -470,6 +505,23 @@ def _report(content: Any) -> Report:
             for part in ("categories", "forgetting", "changes")
         }
     )
+
+
+def _diagnosis(content: Any) -> Diagnosis:
+    def finding(values: Mapping[str, Any]) -> Finding:
+        return Finding(
+            **dict(values)
+            | {
+                "evidence": {name: Measure(**measure) for name, measure in values["evidence"].items()},
+                "curves": {name: [(x, y) for x, y in points] for name, points in values["curves"].items()},
+                "remedies": tuple(
+                    Remedy(**remedy | {"without": tuple(Place(**place) for place in remedy["without"])})
+                    for remedy in values["remedies"]
+                ),
+            }
+        )
+
+    return Diagnosis(content["run"], tuple(finding(one) for one in content["findings"]), content["unknown"])
 
 
 def _read_json(path: Path) -> Any:

@@ -23,6 +23,7 @@ VERBS = (
     "generate",
     "compare",
     "review",
+    "diagnose",
     "check",
     "estimate",
     "chat",
