@@ -24,6 +24,7 @@ from luthier.app.cli.verbs import (
     export,
     generate,
     models,
+    remedy,
     selftest,
     train,
 )
@@ -42,6 +43,7 @@ for verb in (
     evaluate.evaluate,
     generate.generate,
     compare.compare,
+    remedy.remedy,
     check.check,
     estimate.estimate,
     chat.chat,
