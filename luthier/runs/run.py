@@ -237,6 +237,16 @@ class Run:
         """The log as it was yielded; half a line at its end is left out, null becomes NaN."""
         return [_entry(line, number, self._log_path) for number, line in enumerate(self._log_lines(), 1)]
 
+    def readable_log(self) -> tuple[list[LogEntry], list[str]]:
+        """The entries of the log that can be read, and a line for each one that cannot."""
+        entries, faults = [], []
+        for number, line in enumerate(self._log_lines(), 1):
+            try:
+                entries.append(_entry(line, number, self._log_path))
+            except UserError as error:
+                faults.append(f"{error.mistakes[0].where}: {error.mistakes[0].message}")
+        return entries, faults
+
     def steps(self) -> list[StepLog]:
         return [entry for entry in self.log() if isinstance(entry, StepLog)]
 

@@ -6,8 +6,8 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from luthier.data.check import SHOWN, Gathered, Problems, Source, listed, look
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.prepared import Fit, Fitted, Mixed, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
 from luthier.data.render import stop_tokens
+from luthier.data.repeats import repeats
 from luthier.data.split import HeldBack, hold_back, overlap, sample
 from luthier.data.templates import Template
 from luthier.engine import objectives
@@ -47,6 +48,8 @@ class Prepared:
     account: Account
     problems: Problems
     replay: Replay | None = None
+    repeated: Mapping[str, Any] = field(default_factory=dict)
+    """Copies, contradictions and leaks among the rows of the files, as rows.json holds them."""
 
     @property
     def longest(self) -> int:
@@ -110,6 +113,7 @@ def prepare(
         if held.leaks:
             yield Note("rows", _together(held))
 
+    repeated = _repeated(table, training, validation)
     if data.augment:
         asked = Asked(tuple(dict.fromkeys(data.augment)), sources, loaded.settings.seed)
         table, training, account = yield from with_changed(table, training, account, recipe, folder, asked)
@@ -133,7 +137,18 @@ def prepare(
     replay = None
     if data.replay:
         replay = planned(data.replay, len(rows), max_length, tokenizer, eos, context_length)
-    return Prepared(loaded, template, rows, validated.rows, account, problems, replay)
+    return Prepared(loaded, template, rows, validated.rows, account, problems, replay, repeated)
+
+
+def _repeated(table: Table, training: NDArray[np.bool_], validation: NDArray[np.bool_]) -> dict[str, Any]:
+    """Copies, contradictions and leaks, with the places of rows that may be left out."""
+    usable = table.pieces > 0
+    found = repeats(table.prompt, table.content, training & usable, validation & usable)
+    places = {}
+    for row in found.named():
+        place = table.on_disk.rows(row)[0].place
+        places[row] = {"file": place.file, "line": place.line, "row_group": place.row_group}
+    return found.to_data(places)
 
 
 def said(account: Account, problems: Problems) -> Generator[Event, None, None]:

@@ -308,7 +308,7 @@ def _begin(ready: _Ready, root: Path, stem: str) -> tuple[Run, _Ready]:
         run = Run.create(root, settings.name)
     try:
         run.write_settings(to_yaml(ready.loaded), to_data(ready.loaded.provenance))
-        run.write_rows(ready.prepared.account.to_data())
+        run.write_rows(ready.prepared.account.to_data() | {"repeated": ready.prepared.repeated})
         run.write_mask([shown(row, ready.base.tokenizer) for row in ready.prepared.train[:MASKS_KEPT]])
         run.write_environment(describe_environment(sys.argv, run_file.data_files(settings)) | _threads())
         _write_passes(run, ready.training)

@@ -1,0 +1,182 @@
+"""What may help, as changed settings: each function gives one remedy, or None where it would change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from luthier.diagnosis.seen import Seen
+from luthier.flow import Remedy
+from luthier.settings import mission
+
+HYPER: Final = "training_config.hyperparameters"
+EVALUATION: Final = "training_config.evaluation"
+LORA: Final = "training_config.lora_config"
+_LORA_METHODS: Final = ("lora", "qlora")
+_VIRTUAL: Final = {name: f"training_config.{name}_config" for name in ("prompt_tuning", "prefix_tuning")}
+_LOSHCHILOV: Final = "Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization"
+
+
+def those(*remedies: Remedy | None) -> tuple[Remedy, ...]:
+    """The remedies that there are, in their order."""
+    return tuple(remedy for remedy in remedies if remedy is not None)
+
+
+def changed(seen: Seen, name: str, settings: Mapping[str, Any], why: str, source: str = "") -> Remedy | None:
+    """A remedy of the settings that are others than the run's; None where none is."""
+    other = {path: value for path, value in settings.items() if seen.setting(path, None) != value}
+    return Remedy(name, other, why, source) if other else None
+
+
+# --------------------------------------------------------------------------------------------- shorter and longer
+
+
+def fewer_epochs(seen: Seen, epochs: float) -> Remedy | None:
+    """So many epochs, each evaluation kept in sight: stops where validation stops getting better."""
+    now = _number(seen, f"{HYPER}.epochs", mission.HYPERPARAMETERS.epochs)
+    if epochs >= now:
+        return None
+    value = max(0.25, round(epochs * 4) / 4)
+    why = f"validation was best after {epochs:.2g} of {now:g} epochs: the schedule then ends where the best was"
+    settings = {f"{HYPER}.epochs": _plain(value), f"{HYPER}.max_steps": None, f"{HYPER}.early_stopping": 3}
+    return changed(seen, "fewer_epochs", settings, why, "Prechelt 1998, Early Stopping - But When?")
+
+
+def more_epochs(seen: Seen, factor: float) -> Remedy | None:
+    now = _number(seen, f"{HYPER}.epochs", mission.HYPERPARAMETERS.epochs)
+    settings = {f"{HYPER}.epochs": _plain(now * factor), f"{HYPER}.max_steps": None}
+    return changed(seen, "more_epochs", settings, f"{factor:g} times the steps: the loss was still falling at the end")
+
+
+# -------------------------------------------------------------------------------------------------- learning rate
+
+
+def rate(seen: Seen, factor: float, why: str, source: str = "") -> Remedy | None:
+    """The learning rate times `factor`, rounded to two digits."""
+    now = _number(seen, f"{HYPER}.learning_rate", None)
+    if now is None:
+        return None
+    name = "higher_rate" if factor > 1 else "lower_rate"
+    return changed(seen, name, {f"{HYPER}.learning_rate": min(1.0, float(f"{now * factor:.2g}"))}, why, source)
+
+
+def usual_rate(seen: Seen, why: str) -> Remedy | None:
+    """The rate that is worked out by method, model and rank, where another one was written."""
+    if f"{HYPER}.learning_rate" not in seen.written:
+        return None
+    return Remedy("usual_rate", {f"{HYPER}.learning_rate": "auto"}, why, "luthier estimate names its source")
+
+
+def warmup(seen: Seen, share: float) -> Remedy | None:
+    why = f"the rate rises over {share:.0%} of the steps, so that AdamW knows the gradients before the steps are large"
+    source = "Ma and Yarats 2021, On the adequacy of untuned warmup for adaptive optimization"
+    return changed(seen, "longer_warmup", {f"{HYPER}.warmup_ratio": share}, why, source)
+
+
+def larger_batch(seen: Seen, factor: int) -> Remedy | None:
+    now = int(_number(seen, f"{HYPER}.batch_size", mission.HYPERPARAMETERS.batch_size))
+    why = f"a step over {factor} times the rows has 1/{factor} of the noise's variance"
+    source = "McCandlish and others 2018, An Empirical Model of Large-Batch Training"
+    return changed(seen, "larger_batch", {f"{HYPER}.batch_size": now * factor}, why, source)
+
+
+# ------------------------------------------------------------------------------------------ capacity and freedom
+
+
+def regularization(seen: Seen) -> Remedy | None:
+    """Weight decay and, for an adapter, more dropout: the mission's own solution for overfitting."""
+    settings: dict[str, Any] = {
+        f"{HYPER}.weight_decay": max(0.1, _number(seen, f"{HYPER}.weight_decay", 0.0)),
+    }
+    if _method(seen) in _LORA_METHODS:
+        settings[f"{LORA}.dropout"] = max(0.15, _number(seen, f"{LORA}.dropout", 0.0))
+    why = f"{mission.TROUBLES['overfitting'].solution}: weights stay smaller and no single path is relied on"
+    return changed(seen, "regularization", settings, why, _LOSHCHILOV)
+
+
+def smaller(seen: Seen) -> Remedy | None:
+    """A quarter of the rank, at the same scale; an adapter in place of the whole model."""
+    if _method(seen) == "full":
+        settings = {"tuning_method": "lora", f"{HYPER}.learning_rate": "auto"}
+        return changed(seen, "adapter", settings, "an adapter has a hundredth of the freedom to memorize with")
+    r = int(_number(seen, f"{LORA}.r", mission.LORA_CONFIG.r))
+    if _method(seen) not in _LORA_METHODS or r < 2:
+        return None
+    return changed(seen, "smaller_rank", _rank(seen, max(1, r // 4)), "less freedom to memorize single rows with")
+
+
+def larger(seen: Seen) -> Remedy | None:
+    """Four times the rank on every linear layer; more virtual tokens."""
+    method = _method(seen)
+    settings: dict[str, Any]
+    if method in _VIRTUAL:
+        path = f"{_VIRTUAL[method]}.num_virtual_tokens"
+        settings = {path: 4 * int(_number(seen, path, 20))}
+        return changed(seen, "more_virtual_tokens", settings, "more tokens hold more of the task")
+    if method not in _LORA_METHODS:
+        return None
+    r = int(_number(seen, f"{LORA}.r", mission.LORA_CONFIG.r))
+    settings = {**_rank(seen, max(mission.LORA_CONFIG.r, 4 * r)), f"{LORA}.target_modules": "all-linear"}
+    source = "Biderman and others 2024, LoRA Learns Less and Forgets Less"
+    return changed(
+        seen, "larger_adapter", settings, "the adapter reaches every linear layer with a higher rank", source
+    )
+
+
+def other_method(seen: Seen) -> Remedy | None:
+    """LoRA in place of a soft prompt, the whole model in place of LoRA."""
+    method = _method(seen)
+    other = "lora" if method in _VIRTUAL else "full" if method in _LORA_METHODS else None
+    if other is None:
+        return None
+    settings = {"tuning_method": other, f"{HYPER}.learning_rate": "auto"}
+    return changed(seen, f"method_{other}", settings, f"{mission.METHODS[other].title} can change more of the model")  # type: ignore[index]
+
+
+# ----------------------------------------------------------------------------------------------------------- data
+
+
+def replay(seen: Seen, share: float = 0.25) -> Remedy | None:
+    why = "base's own answers to general questions stand among the rows, and hold it where it was"
+    source = "Scialom and others 2022, Fine-tuned Language Models are Continual Learners"
+    return changed(seen, "replay", {"data.replay": max(share, _number(seen, "data.replay", 0.0))}, why, source)
+
+
+def balance(seen: Seen) -> Remedy | None:
+    return changed(seen, "balance", {"data.balance": True}, "each class counts the same in the loss, however few rows")
+
+
+def diversify(seen: Seen, augmentations: Iterable[str] = ("typos", "case", "paraphrase")) -> Remedy | None:
+    """Rule-based changes that must not matter, under which the rows are trained on too."""
+    now = tuple(seen.setting("data.augment", None) or ())
+    wanted = tuple(dict.fromkeys([*now, *augmentations]))
+    why = f"{mission.TROUBLES['generalization'].solution}: the same rows said in other ways"
+    return None if wanted == now else Remedy("diversify", {"data.augment": list(wanted)}, why)
+
+
+def leak_free_split(seen: Seen, share: float = 0.1) -> Remedy | None:
+    why = "rows that ask the same are held back together, so that validation sees none of training's"
+    return changed(seen, "leak_free_split", {"data.validation": share}, why)
+
+
+# --------------------------------------------------------------------------------------------------------- reading
+
+
+def _rank(seen: Seen, r: int) -> dict[str, Any]:
+    """A rank and the alpha that keeps the update's scale."""
+    alpha = _number(seen, f"{LORA}.alpha", mission.LORA_CONFIG.alpha)
+    now = _number(seen, f"{LORA}.r", mission.LORA_CONFIG.r)
+    return {f"{LORA}.r": r, f"{LORA}.alpha": _plain(max(1.0, alpha / now * r))}
+
+
+def _method(seen: Seen) -> str:
+    return str(seen.setting("tuning_method", mission.DEFAULT_TUNING_METHOD))
+
+
+def _number(seen: Seen, path: str, otherwise: Any) -> Any:
+    value = seen.setting(path, None)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if float(value).is_integer() else float(f"{value:.4g}")
