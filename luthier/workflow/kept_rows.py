@@ -76,7 +76,7 @@ def keep_rows(settings: Settings, without: Collection[Place], folder: Path) -> G
 
 def _records(path: str) -> Generator[Record, None, None]:
     """The rows of a file that can be read; what cannot was not trained on either."""
-    for block in blocks(path):
+    for block in blocks(Path(path)):
         for row in block.rows():
             if isinstance(row, Record):
                 yield row

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from luthier.diagnosis import diagnose, seen
 from luthier.errors import UserError, mistake
 from luthier.evaluation.metrics import OTHER_NAMES
 from luthier.evaluation.remedied import (
@@ -84,9 +85,7 @@ def times_of(text: str) -> float:
 
 
 def _diagnosed(run: Run) -> Diagnosis:
-    from luthier import diagnosis
-
-    return diagnosis.diagnose(diagnosis.read(run))
+    return diagnose(seen.read(run))
 
 
 def _refuse(run: Run) -> Settings:
