@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from luthier.evaluation.compare import Comparison
     from luthier.evaluation.remedied import Remedied
-    from luthier.flow import Event, Report
+    from luthier.flow import Diagnosis, Event, Report
     from luthier.workflow.advise import Advised
     from luthier.workflow.chat import Chat
     from luthier.workflow.check import Checked
@@ -41,6 +41,7 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "diagnose",
     "estimate",
     "evaluate",
     "export",
@@ -102,17 +103,21 @@ def train(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    on_trouble: str = "say",
     root: Path = _RUNS,
     listen: Listen | None = None,
 ) -> Trained:
     """Tunes a model: `luthier.train("rows.jsonl", overrides=["seed=1"])`. Makes `root/name`, or goes on with `resume`.
+    With `on_trouble="stop"` a run that goes wrong ends there, evaluated and saved.
 
     Raises `luthier.errors.Stopped` after Ctrl-C or SIGTERM, with everything saved.
     """
     from luthier.flow import result_of
     from luthier.workflow.train import train
 
-    work = train(_listed(files), data=data, overrides=overrides, name=name, resume=resume, root=root)
+    work = train(
+        _listed(files), data=data, overrides=overrides, name=name, resume=resume, on_trouble=on_trouble, root=root
+    )
     return result_of(work, listen)
 
 
@@ -316,6 +321,15 @@ def selftest(*, listen: Listen | None = None) -> Selftest:
     from luthier.workflow.selftest import selftest
 
     return result_of(selftest(), listen)
+
+
+def diagnose(run: str, *, root: Path = _RUNS, listen: Listen | None = None) -> Diagnosis:
+    """What is wrong with a run, from its directory alone, the first thing to mend first:
+    `luthier.diagnose("runs/x").findings[0].says`. A healthy run has no findings."""
+    from luthier.flow import result_of
+    from luthier.workflow.diagnose import diagnose
+
+    return result_of(diagnose(run, root=root), listen)
 
 
 class _Export(ModuleType):

@@ -5,7 +5,8 @@ Each symptom's file, whose name is the symptom's, defines
 - `title`: its name for people;
 - `what`: in a sentence, what shows it;
 - `causes`: by name, what may stand behind it, in a sentence each; a finding's `cause` is one of these names;
-- `watches`: whether it can be seen while the run is still training;
+- `watches`: whether it can be seen while the run is still training, and `stops`, whether going on is then of no use;
+- `mild`: whether the run is as good as it can be all the same: these stand behind all others;
 - `explains`: the symptoms that it brings along: where both are found, it is ranked before them, however sure they are;
 - `look(seen)`: a `Finding` with its remedies, or None. Raises `Missing` where what it needs is not in the run;
 - `sick()`: a made-up run that shows it, as the contract test has it.
@@ -29,8 +30,8 @@ __all__ = ["FOLDER", "MISSIONS", "SURE", "Missing", "Seen", "Symptom", "diagnose
 FOLDER: Final = "luthier.diagnosis.symptoms"
 MISSIONS: Final = ("overfitting", "underfitting", "forgetting", "generalization")
 """The mission's own four, in its order: `settings.mission.TROUBLES` has its words."""
-SURE: Final = 0.99
-"""What is less certain is no finding: of 24 healthy runs and twenty symptoms, few are accused by chance."""
+SURE: Final = 0.95
+"""What is less certain is no finding. That it also has to be large keeps healthy runs from being accused by chance."""
 
 
 class Symptom(Protocol):
@@ -40,6 +41,8 @@ class Symptom(Protocol):
     what: str
     causes: Mapping[str, str]
     watches: bool
+    stops: bool
+    mild: bool
     explains: Sequence[str]
 
     def look(self, seen: Seen) -> Finding | None:
@@ -79,7 +82,8 @@ def diagnose(seen: Seen, only: Iterable[str] | None = None) -> Diagnosis:
 
 def _ranked(findings: Sequence[Finding]) -> list[Finding]:
     """The surest of those that no other one left explains, again and again."""
-    left, ranked = sorted(findings, key=lambda finding: -finding.certainty), []
+    left = sorted(findings, key=lambda finding: (load(finding.symptom).mild, -finding.certainty))
+    ranked: list[Finding] = []
     while left:
         explained = {name for finding in left for name in load(finding.symptom).explains if name != finding.symptom}
         first = next((finding for finding in left if finding.symptom not in explained), left[0])

@@ -31,13 +31,13 @@ def changed(seen: Seen, name: str, settings: Mapping[str, Any], why: str, source
 # --------------------------------------------------------------------------------------------- shorter and longer
 
 
-def fewer_epochs(seen: Seen, epochs: float) -> Remedy | None:
-    """So many epochs, each evaluation kept in sight: stops where validation stops getting better."""
+def fewer_epochs(seen: Seen, epochs: float, why: str = "") -> Remedy | None:
+    """So many epochs, and an end where validation stops getting better."""
     now = _number(seen, f"{HYPER}.epochs", mission.HYPERPARAMETERS.epochs)
     if epochs >= now:
         return None
     value = max(0.25, round(epochs * 4) / 4)
-    why = f"validation was best after {epochs:.2g} of {now:g} epochs: the schedule then ends where the best was"
+    why = why or f"validation was best after {epochs:.2g} of {now:g} epochs: the schedule then ends where the best was"
     settings = {f"{HYPER}.epochs": _plain(value), f"{HYPER}.max_steps": None, f"{HYPER}.early_stopping": 3}
     return changed(seen, "fewer_epochs", settings, why, "Prechelt 1998, Early Stopping - But When?")
 
@@ -67,10 +67,23 @@ def usual_rate(seen: Seen, why: str) -> Remedy | None:
     return Remedy("usual_rate", {f"{HYPER}.learning_rate": "auto"}, why, "luthier estimate names its source")
 
 
-def warmup(seen: Seen, share: float) -> Remedy | None:
+def warmup(seen: Seen, share: float, name: str = "longer_warmup") -> Remedy | None:
     why = f"the rate rises over {share:.0%} of the steps, so that AdamW knows the gradients before the steps are large"
     source = "Ma and Yarats 2021, On the adequacy of untuned warmup for adaptive optimization"
-    return changed(seen, "longer_warmup", {f"{HYPER}.warmup_ratio": share}, why, source)
+    return changed(seen, name, {f"{HYPER}.warmup_ratio": share}, why, source)
+
+
+def rate_and_warmup(seen: Seen, factor: float, share: float) -> Remedy | None:
+    """A lower rate with a longer way up to it."""
+    lower, longer = rate(seen, factor, ""), warmup(seen, share)
+    if lower is None or longer is None:
+        return None
+    settings = {**lower.settings, **longer.settings}
+    return Remedy("lower_rate_and_warmup", settings, f"a lower rate, reached over {share:.0%} of the steps")
+
+
+def exact_numbers(seen: Seen) -> Remedy | None:
+    return changed(seen, "float32", {f"{HYPER}.precision": "float32"}, "float32 has the range and digits to go on with")
 
 
 def larger_batch(seen: Seen, factor: int) -> Remedy | None:
@@ -123,6 +136,14 @@ def larger(seen: Seen) -> Remedy | None:
     )
 
 
+def usual_adapter(seen: Seen) -> Remedy | None:
+    """The mission's layers, where others were chosen."""
+    if _method(seen) not in _LORA_METHODS:
+        return None
+    modules = {f"{LORA}.target_modules": list(mission.LORA_CONFIG.target_modules)}
+    return changed(seen, "usual_modules", modules, "query and value projections stand in every text's way")
+
+
 def other_method(seen: Seen) -> Remedy | None:
     """LoRA in place of a soft prompt, the whole model in place of LoRA."""
     method = _method(seen)
@@ -146,12 +167,43 @@ def balance(seen: Seen) -> Remedy | None:
     return changed(seen, "balance", {"data.balance": True}, "each class counts the same in the loss, however few rows")
 
 
+def balanced_and_longer(seen: Seen) -> Remedy | None:
+    """Rare classes have few rows even where each counts more: they are gone through more often."""
+    even, longer = balance(seen), more_epochs(seen, 2)
+    if even is None or longer is None:
+        return None
+    return Remedy(
+        "balance_and_more_epochs", {**even.settings, **longer.settings}, "and rare rows are seen twice as often"
+    )
+
+
+def train_on_answers(seen: Seen) -> Remedy | None:
+    return changed(
+        seen, "train_on_answers", {"data.train_on": "answers"}, "each answer is trained on with its end mark"
+    )
+
+
 def diversify(seen: Seen, augmentations: Iterable[str] = ("typos", "case", "paraphrase")) -> Remedy | None:
     """Rule-based changes that must not matter, under which the rows are trained on too."""
     now = tuple(seen.setting("data.augment", None) or ())
     wanted = tuple(dict.fromkeys([*now, *augmentations]))
     why = f"{mission.TROUBLES['generalization'].solution}: the same rows said in other ways"
     return None if wanted == now else Remedy("diversify", {"data.augment": list(wanted)}, why)
+
+
+def keep_answers(seen: Seen) -> Remedy | None:
+    """Rows that are too long lose their beginning, not the answer at their end."""
+    settings = {"data.too_long": "cut_start", "data.max_length": "auto"}
+    return changed(seen, "keep_answers", settings, "what is trained on stands at the end of a row, so the start is cut")
+
+
+def larger_validation(seen: Seen) -> Remedy | None:
+    """A share that holds some 50 rows back, a third of the rows at most."""
+    kept = seen.rows.get("kept")
+    if not isinstance(kept, int) or isinstance(seen.setting("data.validation", 0.1), str) or not kept:
+        return None
+    share = round(min(1 / 3, 50 / kept), 2)
+    return changed(seen, "larger_validation", {"data.validation": share}, f"{share:.0%} of {kept:,} rows are held back")
 
 
 def leak_free_split(seen: Seen, share: float = 0.1) -> Remedy | None:

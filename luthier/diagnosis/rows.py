@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from luthier.flow import EvaluationLog, Measure
+from luthier.statistics.bootstrap import resampled_totals
 
 Losses = Sequence[tuple[float, int]]
 Floats = NDArray[np.float64]
@@ -44,7 +45,8 @@ def mean(losses: Losses) -> float:
 def each(losses: Losses) -> Floats:
     """(n) nats a token of each row."""
     columns = _columns(losses)
-    return columns[:, 0] / columns[:, 1]
+    found: Floats = columns[:, 0] / columns[:, 1]
+    return found
 
 
 def validation(evaluation: EvaluationLog) -> float:
@@ -72,6 +74,36 @@ def change(before: Losses, after: Losses) -> Change | None:
         return None
     first, second, tokens = np.array(both, np.float64).T
     return _tested(second - first, tokens)
+
+
+def risen(evaluations: Sequence[EvaluationLog], resamples: int = 4000) -> float | None:
+    """The probability that validation at the last evaluation stands so clearly above an earlier one by chance, wherever
+    that one is: the best evaluation was looked for, and it was looked for on these very rows.
+
+    Rows are drawn again together at all evaluations, with each evaluation's own mean change taken away; how often the
+    clearest of all changes then is at least as clear as the one seen is the probability (maximum of t, which counts
+    evaluations that say the same once). None under two rows. At least 1 / (resamples + 1).
+
+    Source: Westfall and Young 1993, Resampling-Based Multiple Testing, chapter 2.
+    """
+    usable = np.array([[pair[0] for pair in one.row_losses] for one in evaluations], np.float64)
+    tokens = np.array([pair[1] for pair in evaluations[-1].row_losses], np.float64)
+    kept = np.isfinite(usable).all(axis=0) & (tokens > 0)
+    usable, tokens = usable[:, kept], tokens[kept]
+    n = len(tokens)
+    if n < 2 or len(usable) < 2:
+        return None
+    changes = usable[-1] - usable[:-1]
+    value = changes.sum(axis=1) / tokens.sum()
+    distances = changes - value[:, None] * tokens
+    moments = np.concatenate([distances, distances**2]).T
+    error = np.sqrt(np.maximum(n / (n - 1) * moments[:, len(value) :].sum(axis=0), 1e-30)) / tokens.sum()
+    seen = float((value / error).max())
+    drawn = resampled_totals(np.column_stack([moments, tokens]), np.random.default_rng(0), resamples)
+    sums, squares, total = drawn[:, : len(value)], drawn[:, len(value) : -1], drawn[:, -1:]
+    errors = np.sqrt(np.maximum(n / (n - 1) * (squares - sums**2 / n), 1e-30)) / total
+    clearest = (sums / total / errors).max(axis=1)
+    return (int(np.count_nonzero(clearest >= seen)) + 1) / (resamples + 1)
 
 
 def gap(one: Losses, other: Losses) -> Change | None:

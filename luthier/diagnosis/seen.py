@@ -44,7 +44,6 @@ class Seen:
     status: Status | None = None
     report: Report | None = None
     answers: Sequence[Mapping[str, Any]] = ()
-    passages: Sequence[Mapping[str, Any]] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -120,7 +119,8 @@ def read(run: Run) -> Seen:
         try:
             found: Value = of()
         except UserError as error:
-            absent[name] = f"{error.mistakes[0].where}: {error.mistakes[0].message}"
+            one = error.mistakes[0]
+            absent[name] = f"{one.message}: {one.remedy}" if name == "report" else f"{one.where}: {one.message}"
             return otherwise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             absent[name] = f"{run.folder}: the {name} cannot be understood ({error!r})"
@@ -147,8 +147,7 @@ def read(run: Run) -> Seen:
         rows=part("rows", lambda: dict(run.read_rows()), nothing),
         status=part("status", run.status, None),
         report=part("report", run.read_report, None),
-        answers=part("answers", lambda: run.read_answers("evaluation"), []),
-        passages=part("passages", lambda: run.read_answers("general"), []),
+        answers=part("answers", lambda: _objects(run.read_answers("evaluation")), []),
         absent=absent,
         notes=notes,
     )
@@ -159,6 +158,10 @@ def latest_of(entries: Sequence[StepLog | EvaluationLog]) -> tuple[list[StepLog]
     steps = {entry.step: entry for entry in entries if isinstance(entry, StepLog)}
     evaluations = {entry.step: entry for entry in entries if isinstance(entry, EvaluationLog)}
     return [steps[step] for step in sorted(steps)], [evaluations[step] for step in sorted(evaluations)]
+
+
+def _objects(lines: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [line for line in lines if isinstance(line, dict)]
 
 
 def _written(provenance: Mapping[str, Any]) -> frozenset[str]:

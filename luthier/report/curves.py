@@ -100,7 +100,7 @@ def curves(steps: Sequence[StepLog], evaluations: Sequence[EvaluationLog]) -> Cu
     last = max([s.step for s in steps] + [e.step for e in measured])
     x = axis(0, max(last, 1), 6, whole=True)
     losses = [usable[i].train_loss for i in drawn] + [e.validation_loss for e in measured]
-    y = axis(*_room(losses), 6)
+    y = axis(*room(losses), 6)
     rates = axis(0, max(s.learning_rate for s in steps) or 1.0, 3, label=numbers.rate)
 
     def curve(
@@ -188,7 +188,7 @@ def _round_step(span: float, most: int, whole: bool) -> float:
     return max(1.0, step) if whole else step
 
 
-def _room(values: Sequence[float]) -> tuple[float, float]:
+def room(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis that holds the values with some room; from 0 where that costs little."""
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1.0

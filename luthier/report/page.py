@@ -22,6 +22,7 @@ from luthier.evaluation import metrics
 from luthier.flow import Measure, Report, TargetResult
 from luthier.report import bars, beyond, numbers
 from luthier.report.curves import Curves, curves
+from luthier.report.findings import finding_lines, missing_lines
 from luthier.report.mask import stretches
 from luthier.report.measured import names_measured, not_measured
 from luthier.report.view import Pair, Setting, View
@@ -53,6 +54,7 @@ _OWN_SPELLING: Final = {
 
 
 _SECTIONS: Final = {
+    "diagnosis": "Diagnosis",
     "targets": "Targets",
     "metrics": "Base beside tuned",
     "forgetting": "Forgetting",
@@ -120,6 +122,7 @@ def render(view: View) -> str:
     skills = beyond.skill_lines(report) if report else []
     confused = beyond.confusion(report) if report else None
     sections = {
+        "diagnosis": view.diagnosis,
         "targets": report and report.targets,
         "metrics": report,
         "forgetting": skills,
@@ -153,6 +156,8 @@ def render(view: View) -> str:
             not_measured=not_measured(report) if report else [],
             categories=_category_lines(report, pairs) if report else [],
             outcomes=_outcomes(pairs),
+            findings=finding_lines(view.diagnosis) if view.diagnosis else [],
+            missing=missing_lines(view.diagnosis) if view.diagnosis else [],
             skills=skills,
             gaps=report.gaps if report else {},
             changes=beyond.change_lines(report) if report else [],
@@ -492,6 +497,12 @@ def _commands(view: View) -> list[Command]:
     if view.steps:
         commands.append(Command(f"luthier chat {run}", "talk to the tuned model"))
         commands.append(Command(f"luthier generate {run} --data rows.jsonl --out answers.jsonl", "answers for a file"))
+    if view.diagnosis and view.diagnosis.findings:
+        commands.insert(
+            0, Command(f"luthier remedy {run}", "tries the remedies as new runs, and measures before and after")
+        )
+    elif view.steps and not view.diagnosis:
+        commands.append(Command(f"luthier diagnose {run}", "what may be wrong with it, and what helps"))
     if view.report:
         commands.append(Command(f"luthier evaluate {run} --data rows.jsonl", "the same measures on other rows"))
     return commands

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from luthier.data.account import Tally
 from luthier.errors import Mistake, UserError
-from luthier.flow import EvaluationLog, Marked, Report, StepLog
+from luthier.flow import Diagnosis, EvaluationLog, Marked, Report, StepLog
 from luthier.runs import Run, State
 
 Read = TypeVar("Read")
@@ -68,6 +68,7 @@ class View:
     marked: tuple[Marked, ...] = ()
     settings: tuple[Setting, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None
     absent: tuple[Mistake, ...] = ()
 
 
@@ -98,8 +99,17 @@ def view(run: Run) -> View:
         marked=found(run.read_mask, ()),
         settings=tuple(Setting(path, **_known(Setting, values)) for path, values in provenance.items()),
         environment=found(run.read_environment, {}),
+        diagnosis=_diagnosis(run),
         absent=tuple(absent),
     )
+
+
+def _diagnosis(run: Run) -> Diagnosis | None:
+    """The diagnosis where one was made; a run need not have any."""
+    try:
+        return run.read_diagnosis()
+    except UserError:
+        return None
 
 
 def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,18 @@ from typing import Any
 import orjson
 
 from luthier.errors import UserError, mistake
-from luthier.flow import EvaluationLog, Marked, Measure, Place, Report, StepLog, TargetResult
+from luthier.flow import (
+    Diagnosis,
+    EvaluationLog,
+    Finding,
+    Marked,
+    Measure,
+    Place,
+    Remedy,
+    Report,
+    StepLog,
+    TargetResult,
+)
 from luthier.runs import checkpoints, status, whole
 from luthier.runs.checkpoints import Checkpoint
 from luthier.runs.manifest import MANIFEST, damage, seal
@@ -357,6 +368,20 @@ class Run:
             raise mistake("the run was not evaluated yet", str(path), f"luthier evaluate {self.folder}")
         return _report(_read_json(path))
 
+    def write_diagnosis(self, diagnosis: Mapping[str, Any]) -> Path:
+        """reports/diagnosis.json; gives its path."""
+        return self.write_other_report("diagnosis", {"version": VERSION, **diagnosis})
+
+    def read_diagnosis(self) -> Diagnosis:
+        """reports/diagnosis.json. Raises `UserError` where the run was not diagnosed yet."""
+        path = self.page.with_name("diagnosis.json")
+        if not path.is_file():
+            raise mistake("the run was not diagnosed yet", str(path), f"luthier diagnose {self.folder}")
+        try:
+            return _diagnosis(_read_json(path))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise mistake(f"is no diagnosis: {error}", str(path), f"luthier diagnose {self.folder}") from error
+
     @property
     def page(self) -> Path:
         """reports/report.html, the one offline page."""
@@ -455,6 +480,23 @@ def _report(content: Any) -> Report:
             for part in ("categories", "forgetting", "changes")
         }
     )
+
+
+def _diagnosis(content: Any) -> Diagnosis:
+    def finding(values: Mapping[str, Any]) -> Finding:
+        return Finding(
+            **dict(values)
+            | {
+                "evidence": {name: Measure(**measure) for name, measure in values["evidence"].items()},
+                "curves": {name: [(x, y) for x, y in points] for name, points in values["curves"].items()},
+                "remedies": tuple(
+                    Remedy(**remedy | {"without": tuple(Place(**place) for place in remedy["without"])})
+                    for remedy in values["remedies"]
+                ),
+            }
+        )
+
+    return Diagnosis(content["run"], tuple(finding(one) for one in content["findings"]), content["unknown"])
 
 
 def _read_json(path: Path) -> Any:

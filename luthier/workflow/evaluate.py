@@ -51,6 +51,7 @@ from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
 from luthier.workflow.opened_run import Opened, decoder, open_run
+from luthier.workflow.page import write_page
 from luthier.workflow.prepare import leaks
 from luthier.workflow.run_file import shown
 
@@ -146,15 +147,6 @@ def evaluate(
     yield Note("file", f"the answers are in {path}")
     yield from write_page(opened.run)
     return report
-
-
-def write_page(run: Any) -> Generator[Event, None, None]:
-    """The offline page of the run as it stands."""
-    from luthier.report.page import render
-    from luthier.report.view import view
-
-    run.write_page(render(view(run)))
-    yield Note("file", f"the report is {run.page}")
 
 
 def own_metrics_said(names: Sequence[str]) -> Generator[Event, None, None]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.data.tokenize import shown
+from luthier.diagnosis.seen import Seen
+from luthier.diagnosis.watching import Watch, stops
 from luthier.errors import Stopped, UserError, mistake
 from luthier.flow import EvaluationLog, Event, Note, Progress, StepLog, result_of
 from luthier.runs.environment import describe_environment
@@ -83,14 +85,18 @@ def train(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    on_trouble: str = "say",
     root: Path = Path("runs"),
 ) -> Generator[Event, None, Trained]:
     """A new run from run files (or a file of rows), or, with `resume`, an earlier one to its end.
+
+    What goes wrong while it trains is said; with `on_trouble="stop"` the run also ends there, evaluated and saved.
 
     Ctrl-C and SIGTERM save and raise `Stopped`. Raises `UserError` for all that the user must mend.
     """
     if resume is not None and (files or data or overrides or name):
         raise mistake("a run goes on with its own settings", "--resume", f"luthier train --resume {resume}")
+    stopping = _stopping(on_trouble)
     stem = Path(files[0] if files else data or "run").name.partition(".")[0]
 
     def asked() -> tuple[Run | None, Loaded]:
@@ -101,11 +107,21 @@ def train(
 
     with joined() as world:
         if world.leads:
-            return (yield from _lead(world, asked, root, stem))
-        return _follow(world, asked)
+            return (yield from _lead(world, asked, root, stem, stopping))
+        return _follow(world, asked, stopping)
 
 
-def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event, None, Trained]:
+def _stopping(on_trouble: str) -> bool:
+    """Whether trouble ends a run. Raises `UserError` for what cannot be done about trouble."""
+    if on_trouble == "remedy":
+        remedy = "--on-trouble stop, and then luthier remedy RUN"
+        raise mistake("a run that is still training cannot be remedied yet", "--on-trouble", remedy)
+    if on_trouble not in ("say", "stop"):
+        raise mistake(f"{on_trouble!r} is nothing to do about trouble", "--on-trouble", "one of: say, stop")
+    return on_trouble == "stop"
+
+
+def _lead(world: World, asked: Asked, root: Path, stem: str, stopping: bool) -> Generator[Event, None, Trained]:
     """What the first process does, which is mostly the only one: the run from its beginning to its end."""
     earlier, loaded = asked()
     if earlier:
@@ -122,14 +138,14 @@ def _lead(world: World, asked: Asked, root: Path, stem: str) -> Generator[Event,
             world.first(ready.training.passes)
             if earlier:
                 yield from _restore(run, ready)
-            yield from _work(run, ready, signal)
+            yield from _work(run, ready, signal, stopping)
             yield from _finish(run, ready)
     world.first(None)
     yield Note("file", f"the tuned weights are in {run.weights}")
     return _result(run, ready.training)
 
 
-def _follow(world: World, asked: Asked) -> Trained:
+def _follow(world: World, asked: Asked, stopping: bool) -> Trained:
     """What every other process does: the same steps, saying and writing nothing. It begins when the first has made the
     run, and so finds all rows prepared; what follows goes in step with `_lead`."""
     from luthier.training.sick import SickStep
@@ -147,6 +163,8 @@ def _follow(world: World, asked: Asked) -> Trained:
             training.best, training.best_step, training.evaluations_without_better = world.first((None, 0, 0))
         try:
             for entry in training.run():
+                if isinstance(entry, StepLog | EvaluationLog):
+                    _stop_for(training, "", stopping)
                 save, number = _due(entry, signal, world)
                 if save:
                     training.files()
@@ -378,12 +396,12 @@ def _restore(run: Run, ready: _Ready) -> Generator[Event, None, None]:
     yield Note("file", f"going on after step {training.step} of {training.steps}, from {checkpoint.folder}")
 
 
-def _work(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
+def _work(run: Run, ready: _Ready, signal: Caught, stopping: bool) -> Generator[Event, None, None]:
     """Trains to the end; where that is not reached, the run's state says why."""
     from luthier.training.sick import SickStep
 
     try:
-        yield from _logged(run, ready, signal)
+        yield from _logged(run, ready, signal, stopping)
     except SickStep as sick:
         run.update(state="failed", last_step=ready.training.step)
         again = f"a new run with the same settings but for one: {_same_again(run, ready)}"
@@ -400,12 +418,13 @@ def _same_again(run: Run, ready: _Ready) -> str:
     return f"luthier train {run.settings_path} --name {run.name}-2 --set {rate}"
 
 
-def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, None]:
+def _logged(run: Run, ready: _Ready, signal: Caught, stopping: bool) -> Generator[Event, None, None]:
     """Every entry to the log and to whoever watches; a checkpoint wherever one is due, or a signal came."""
     from luthier.training.loop import Pause
 
     training = ready.training
     yield Progress("training", training.step, training.steps)
+    watch = _watch(run, ready)
     with curves(run.tensorboard, training.step) as show:
         for entry in training.run():
             if isinstance(entry, StepLog) and entry.relaid:
@@ -415,6 +434,11 @@ def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, N
                 show(entry)
             if not isinstance(entry, Pause):
                 yield entry
+            if isinstance(entry, StepLog | EvaluationLog):
+                found = watch.add(entry)
+                for finding in found:
+                    yield Note("warning", f"{finding.symptom.replace('_', ' ')} at step {entry.step}: {finding.says}")
+                _stop_for(training, next((one.symptom for one in found if stops(one)), ""), stopping)
             save, number = _due(entry, signal, training.world)
             if save:
                 run.save_checkpoint(training.step, {**ready.weights(), **training.files()})
@@ -422,6 +446,21 @@ def _logged(run: Run, ready: _Ready, signal: Caught) -> Generator[Event, None, N
                 run.update(last_step=training.step, best_step=training.best_step or None)
             if number:
                 raise Stopped(number, f"luthier train --resume {run.folder}")
+
+
+def _watch(run: Run, ready: _Ready) -> Watch:
+    """Who looks at the log as it grows; of a run that goes on, at what it had too."""
+    settings = {path: source.value for path, source in ready.loaded.provenance.items()}
+    rows = ready.prepared.account.to_data() | {"repeated": ready.prepared.repeated}
+    return Watch(Seen(str(run.folder), settings=settings, rows=rows), run.readable_log()[0])
+
+
+def _stop_for(training: Training, trouble: str, stopping: bool) -> None:
+    """Where trouble ends the run, all processes end it together: the step is evaluated and saved as the last one is."""
+    if stopping:
+        found = training.world.first(trouble)
+        if found and training.step < training.steps and not training.stopped_because:
+            training.stopped_because = f"on_trouble: {found.replace('_', ' ')}"
 
 
 def _due(entry: Any, signal: Caught, world: World) -> tuple[bool, int]:

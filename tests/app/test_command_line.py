@@ -22,6 +22,7 @@ VERBS = (
     "evaluate",
     "generate",
     "compare",
+    "diagnose",
     "check",
     "estimate",
     "chat",

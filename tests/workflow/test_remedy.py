@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +10,12 @@ from typing import Any
 import pytest
 
 from luthier.errors import UserError
-from luthier.flow import Diagnosis, Finding, Measure, Place, Remedy
+from luthier.flow import Diagnosis, Finding, Measure, Remedy
 from luthier.runs.run import Run
 from luthier.workflow.candidates import Facts, Round, decided, overrides
 from luthier.workflow.remedy import remedy, row_tokens, times_of
 from luthier.workflow.train import train
-from tests.workflow.conftest import worked, write_rows
+from tests.workflow.conftest import worked
 
 ROOT = Path(__file__).resolve().parents[2]
 HYPER = "training_config.hyperparameters"

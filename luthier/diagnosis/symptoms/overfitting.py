@@ -24,10 +24,14 @@ causes: Final = {
     "fit them one by one.",
 }
 watches: Final = True
-explains: Final = ()
+stops: Final = True
+mild: Final = False
+explains: Final = ("generalization", "wasted_compute")
 
-RISE: Final = 0.05
-"""Of what validation had gained, or of its best loss: a smaller rise is not worth a change."""
+RISE: Final = 0.1
+"""Of validation's best loss: a smaller rise is not worth a change."""
+LEAST: Final = 0.02
+"""Nats a token: likewise, where validation is nearly without loss."""
 BY_HEART: Final = 0.1
 """Nats a token: the model expects 90% of such a row's tokens, on average, as they are."""
 
@@ -41,14 +45,13 @@ def look(seen: Seen) -> Finding | None:
     own = rows.change(best.train_losses, last.train_losses)
     if own is None or own.value > 0:
         return None  # both got worse: that is no learning by heart
-    start = seen.taken[0].train_loss if seen.taken else rows.validation(evaluations[0])
     at_best = rows.validation(best)
-    if rise.value < RISE * max(at_best, start - at_best, 0.02):
+    chance = rows.risen(evaluations)
+    if chance is None or rise.value < max(RISE * at_best, LEAST):
         return None
-    certainty = 1 - min(1.0, rise.up * (len(evaluations) - 1))  # the best could have been any before the last
     return Finding(
         symptom="overfitting",
-        certainty=certainty,
+        certainty=1 - chance,
         cause=(cause := _cause(seen, best)),
         says=f"Validation was best at step {best.step}, at {at_best:.3g} nats a token, and has risen to "
         f"{rows.validation(last):.3g} since, while the training rows went from {rows.sample(best):.3g} to "

@@ -28,6 +28,12 @@ def train(
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="N", help="The run's name: runs/N.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    on_trouble: Annotated[
+        str,
+        typer.Option(
+            metavar="say|stop", help="What to do when the run goes wrong: say so, or end it there, evaluated and saved."
+        ),
+    ] = "say",
     json: JsonOption = False,
 ) -> Job:
     """Tune a model on rows: makes a run.
@@ -38,13 +44,15 @@ def train(
         luthier train rows.jsonl
         luthier train run.yaml --set training_config.hyperparameters.epochs=2
         luthier train --resume runs/rows-lora-1
+        luthier train rows.jsonl --on-trouble stop
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
         from luthier.flow import result_of
         from luthier.workflow.train import train
 
-        trained = result_of(train(files or (), data=data, overrides=overrides or (), name=name, resume=resume), listen)
+        work = train(files or (), data=data, overrides=overrides or (), name=name, resume=resume, on_trouble=on_trouble)
+        trained = result_of(work, listen)
         return Outcome(asdict(trained), lambda console: _show(trained, console))
 
     return Job(work, json)
