@@ -46,12 +46,15 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Round:
     """What is tried on one run (`run`, its folder's name), decided once: `share` is the length of the short runs, as a
-    part of the original's tokens, or 0 where none are made. `symptoms` were found, with their certainty; `left_out`
-    names remedies that are not tried, each with why."""
+    part of the original's tokens, or 0 where none are made. It was decided with `at_most` times the original's cost in
+    all, of which `spent` were gone. `symptoms` were found, with their certainty; `left_out` names remedies that are not
+    tried, each with why."""
 
     run: str
     candidates: tuple[Candidate, ...]
     share: float
+    at_most: float
+    spent: float
     symptoms: Mapping[str, float]
     left_out: Mapping[str, str] = field(default_factory=dict)
     symptom: str = ""
@@ -104,13 +107,16 @@ class Facts:
         return max(FEWEST_STEPS, round(times * self.original / (batch * self.row_tokens)))
 
 
-def decided(number: int, run: str, found: Diagnosis, facts: Facts, at_most: float, spent: float) -> Round:
+def decided(
+    number: int, run: str, found: Diagnosis, facts: Facts, at_most: float, spent: float, share: float = 0.0
+) -> Round:
     """What is tried on a run for what was found in it, with `at_most` times the original's cost in all, of which
     `spent` are gone.
 
     Findings stand surest first and remedies in their order; the first remedies of the first findings are taken, the
     ways of two findings mixed. So many are taken that a short run of each leaves room for one in full. One alone is
-    not run short; nor is one that only changes how long a run is.
+    not run short; nor is one that only changes how long a run is. `share` is the length of short runs that were made
+    already, for less in all.
     """
     room = at_most - spent
     taken: list[Candidate] = []
@@ -141,7 +147,9 @@ def decided(number: int, run: str, found: Diagnosis, facts: Facts, at_most: floa
     return Round(
         run,
         tuple(taken),
-        _short(taken, room),
+        share or _short(taken, room),
+        at_most,
+        spent,
         {one.symptom: one.certainty for one in found.findings},
         {name: why for name, why in left_out.items() if all(name != one.remedy.replace("_", " ") for one in taken)},
         first.symptom,

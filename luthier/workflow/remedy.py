@@ -150,12 +150,14 @@ class _Work:
     def _decided(self, number: int, run: Run) -> Round | None:
         """What is tried in a round: kept from before, or decided now; None where nothing is wrong."""
         kept = self.folder.rounds()
-        if len(kept) >= number and kept[number - 1]["run"] == run.name:
-            return Round.of(kept[number - 1])
+        before = Round.of(kept[number - 1]) if len(kept) >= number and kept[number - 1]["run"] == run.name else None
+        if before is not None and before.at_most >= self.at_most:
+            return before
         found = self.find(run)
         if not found.findings:
             return None
-        made = decided(number, run.name, found, self._facts(run), self.at_most, self._spent()[0])
+        spent, share = (before.spent, before.share) if before is not None else (self._spent()[0], 0.0)
+        made = decided(number, run.name, found, self._facts(run), self.at_most, spent, share)
         self.folder.keep_rounds([*kept[: number - 1], made.to_data()])
         return made
 
@@ -168,11 +170,10 @@ class _Work:
                 ways.append((one, (yield from self._overrides(current, one)), one.without))
             except UserError as error:
                 attempts.append(self._attempt(one, "refused", error.mistakes[0].message))
-        short: dict[str, Change | None] = {}
+        short: dict[str, Change | None] = dict.fromkeys(one.label for one, _, _ in ways)
         if round.share and len(ways) > 1:
             short = yield from self._short_runs(round, current, ways, attempts, number)
-        left = [one for one in _ranked(round.candidates, short) if any(one is way[0] for way in ways)]
-        left = [one for one in left if all(attempt.remedy != one.remedy for attempt in attempts)]
+        left = _ranked([one for one, _, _ in ways if one.label in short], short)
         for place, one in enumerate(left):
             own = next(way for way in ways if way[0] is one)
             spent = self._spent()[0]
