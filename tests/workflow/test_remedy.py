@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from luthier.data.sides import sides
 from luthier.errors import UserError
-from luthier.flow import Diagnosis, Finding, Measure, Remedy
+from luthier.flow import Diagnosis, Finding, Measure, Place, Remedy, result_of
 from luthier.runs.run import Run
 from luthier.workflow.candidates import Facts, Round, decided, overrides
+from luthier.workflow.kept_rows import keep_rows
 from luthier.workflow.remedy import remedy, row_tokens, times_of
+from luthier.workflow.run_file import read
 from luthier.workflow.train import train
 from tests.workflow.conftest import worked
 
@@ -62,8 +71,6 @@ def test_at_most_refuses_what_is_no_multiple(text: str) -> None:
 
 
 def test_a_running_a_stopped_and_an_edited_run_are_refused_with_what_to_type(slow_run: Run, tmp_path: Path) -> None:
-    import shutil
-
     for state, said in (("running", "still training"), ("stopped", "the run is stopped")):
         copy = Run(tmp_path / state)
         shutil.copytree(slow_run.folder, copy.folder)
@@ -161,6 +168,18 @@ def test_what_a_run_resolved_by_itself_is_resolved_anew_and_what_was_written_sta
 # ------------------------------------------------------------------------------------------------------ whole ways
 
 
+def test_one_remedy_is_run_in_full_at_once_and_measured(slow_run: Run) -> None:
+    find = diagnosed(finding(Remedy("far_higher_rate", {RATE: 0.03}, "it hardly moved")), only="slow")
+    copy = slow_run.folder.parent / "copied" / "slow"
+    shutil.copytree(slow_run.folder, copy)
+    found, _ = worked(remedy(str(copy), find=find, at_most="1x"))
+    assert found.helped, found.why
+    assert [path.parent.name for path in Path(found.folder).glob("*/run.json")] == ["1-far-higher-rate"]
+    assert found.times == pytest.approx(1.0)
+    assert {one.name: one.how for one in found.targets}["loss"] == "better"
+
+
+@pytest.mark.long
 def test_what_harms_when_short_is_out_and_what_helps_is_run_in_full(slow_run: Run) -> None:
     find = diagnosed(finding(LOWER, HIGHER), only="slow")
     found, events = worked(remedy(str(slow_run.folder), find=find, at_most="5x"))
@@ -190,3 +209,115 @@ def test_what_harms_when_short_is_out_and_what_helps_is_run_in_full(slow_run: Ru
     assert again == found
     assert {path.parent.name for path in Path(found.folder).glob("*/run.json")} == names
     assert any("1-higher-rate" in str(event) or "higher rate" in str(event) for event in events)
+
+
+@pytest.mark.long
+def test_a_cure_that_harms_a_target_is_seen_and_none_is_called_a_help(slow_run: Run) -> None:
+    """With the tokens of rows as the sign, one epoch in place of three is better, and what it did not learn is seen in
+    the loss, on which a target stands; a higher rate takes as many tokens, so the sign does not move."""
+    once = Remedy("one_epoch", {f"{HYPER}.epochs": 1}, "cheaper")
+    find = diagnosed(finding(once, HIGHER, symptom="wasted_compute"), only="slow")
+    found, _ = worked(remedy(str(slow_run.folder), find=find, at_most="4x"))
+    by_name = {one.remedy: one for one in found.tried}
+    assert by_name["one_epoch"].outcome == "harmed"
+    assert [one.how for one in by_name["one_epoch"].signs] == ["better"]
+    assert {one.name: one.how for one in by_name["one_epoch"].targets}["loss"] == "worse"
+    assert by_name["higher_rate"].outcome == "no_help"
+    assert by_name["higher_rate"].short is not None
+    assert by_name["higher_rate"].short.how == "better"
+    assert not found.helped
+    assert found.run is None
+    assert found.after is not None
+    assert found.after.run.endswith("1-higher-rate")
+    assert "none helped beyond noise" in found.why
+    page = (Path(found.folder) / "reports" / "remedy.html").read_text(encoding="utf-8")
+    assert "No remedy helped" in page
+
+
+def test_rows_left_out_are_the_only_change_and_validation_stays(run_file: Path, tmp_path: Path) -> None:
+    settings = read([str(run_file)]).settings
+    [file] = settings.data.train or ()
+    held = result_of(sides([(file.path, 1.0)], "auto", {}, None, 0.1, settings.seed)).held_back
+    lines = Path(file.path).read_text(encoding="utf-8").splitlines()
+    held_lines = [row.place.line for row in held]
+    gone = [number for number in range(1, 41) if number not in held_lines][:3]
+    without = [Place(file.path, number) for number in (*gone, held_lines[0])]
+    kept, _ = worked(keep_rows(settings, without, tmp_path))
+    assert kept.left_out == 3
+    [train_file] = kept.settings["data.train"]
+    written = [json.loads(line) for line in Path(train_file["path"]).read_text(encoding="utf-8").splitlines()]
+    stays = [number for number in range(1, 41) if number not in (*gone, *held_lines)]
+    assert written == [json.loads(lines[number - 1]) for number in stays]
+    validation = Path(kept.settings["data.validation"]).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in validation] == [json.loads(lines[number - 1]) for number in held_lines]
+    with pytest.raises(UserError, match="none of the rows"):
+        worked(keep_rows(settings, [Place(file.path, 99)], tmp_path))
+    with pytest.raises(UserError, match="a limit draws them"):
+        worked(keep_rows(read([str(run_file)], None, ["data.limit=20"]).settings, without, tmp_path))
+
+
+@pytest.mark.long
+def test_rows_left_out_are_trained_without_and_a_missing_file_is_a_reason(run_file: Path, tmp_path: Path) -> None:
+    words = ["data.test=null", f"{HYPER}.epochs=1", "data.validation=0.3"]
+    made, _ = worked(train([str(run_file)], overrides=words, name="whole", root=tmp_path))
+    run = Run.open(made.folder)
+    rows = run.read_environment()["data"][0]["path"]
+    out = tuple(Place(rows, number) for number in range(1, 11))
+    leave = Remedy("leave_out", {}, "they contradict others", without=out)
+    found, _ = worked(remedy(str(run.folder), find=diagnosed(finding(leave), only="whole"), at_most="1x"))
+    [attempt] = found.tried
+    assert attempt.run is not None
+    account = Run.open(Path(attempt.run)).read_rows()
+    before = run.read_rows()
+    assert account["validation"] == before["validation"] == 12
+    assert before["kept"] - account["kept"] == found.tried[0].without - sum(line <= 10 for line in _held_lines(run))
+    assert [one.difference.n for one in attempt.signs if one.name == "loss"] == [12]
+
+    gone = tmp_path / "gone.jsonl"
+    gone.write_bytes(Path(rows).read_bytes())
+    other, _ = worked(train([str(run_file)], data=str(gone), overrides=words, name="gone", root=tmp_path))
+    evaluated = result_of(remedy(str(other.folder), find=diagnosed()))
+    assert evaluated.tried == ()
+    gone.unlink()
+    elsewhere = Remedy("leave_out", {}, "why", without=(Place(str(gone), 1),))
+    missing = result_of(remedy(str(other.folder), find=diagnosed(finding(elsewhere), only="gone"), at_most="1x"))
+    assert [(one.outcome, "not there any more" in one.why) for one in missing.tried] == [("refused", True)]
+
+
+@pytest.mark.long
+def test_a_killed_remedy_goes_on_and_comes_out_as_if_it_had_not_been(slow_run: Run, tmp_path: Path) -> None:
+    """Through the command line, with the real diagnosis: SIGTERM while a run trains, then the same typed again."""
+    shutil.copytree(slow_run.folder, tmp_path / "runs" / "slow")
+    command = [sys.executable, "-m", "luthier", "remedy", "slow", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    folder = tmp_path / "runs" / "slow-remedy"
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while process.poll() is None and not list(folder.glob("1-*/log.jsonl")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 143
+    decided_once = (folder / "rounds.json").read_bytes()
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "rounds.json").read_bytes().startswith(decided_once[:-3])
+    said = json.loads(done.stdout)
+    kept = json.loads((folder / "reports" / "remedy.json").read_text(encoding="utf-8"))
+    assert {name: said[name] for name in ("helped", "run", "times")} == {
+        name: kept[name] for name in ("helped", "run", "times")
+    }
+    assert said["version"] == 1
+    assert said["before"]["symptoms"]
+    assert said["times"] <= 4.05
+    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert json.loads(again.stdout) == said
+
+
+def _held_lines(run: Run) -> list[int]:
+    data = read([str(run.settings_path)]).settings.data
+    assert not isinstance(data.validation, str)
+    files = [(file.path, file.weight) for file in data.train or ()]
+    held = result_of(sides(files, data.format, data.columns, None, data.validation, 0)).held_back
+    return [row.place.line for row in held]
