@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from scipy.stats import ttest_ind
 
 from luthier.diagnosis import rows
-from luthier.diagnosis.seen import Seen
+from luthier.diagnosis.seen import Missing, Seen
 from luthier.flow import EvaluationLog, Measure, StepLog
 
 FEWEST_STEPS: Final = 20
+THROWN: Final = 0.1
+"""Of the loss: what an evaluation must have above the one before it."""
 _WINDOWS: Final = 20
 _SMALLEST: Final = 5
 
@@ -86,6 +89,33 @@ def climb(steps: Sequence[StepLog]) -> Climb | None:
         return None
     chance, low, high = min(found, key=lambda one: one[0])
     return Climb(low, high, min(1.0, chance * looked))
+
+
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """The loss rose by `rise` nats a token from an evaluation to the next one, at `step`, on validation and on training
+    rows alike. `chance` is the probability of such a rise anywhere in a run that only gets better."""
+
+    step: int
+    rise: float
+    chance: float
+
+
+def thrown(seen: Seen) -> Thrown | None:
+    """The clearest rise from an evaluation to the next; None where none is a tenth of the loss on both kinds of rows,
+    or too few evaluations tell. `chance` is corrected for all pairs (Bonferroni), each row compared with itself."""
+    try:
+        evaluations = seen.evaluations_from(3)
+    except Missing:
+        return None
+    found = []
+    for before, after in pairwise(evaluations):
+        held = rows.change(before.row_losses, after.row_losses)
+        own = rows.change(before.train_losses, after.train_losses)
+        if held and own and min(held.value, own.value) > THROWN * rows.validation(before):
+            chance = min(1.0, max(held.up, own.up) * (len(evaluations) - 1))
+            found.append(Thrown(after.step, held.value, chance))
+    return min(found, key=lambda one: one.chance, default=None)
 
 
 def rates_summed(seen: Seen, evaluations: Sequence[EvaluationLog]) -> list[float]:

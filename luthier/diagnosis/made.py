@@ -36,6 +36,7 @@ def made(
     evaluations: int = 10,
     step_noise: float = 0.1,
     norm: Course = lambda done: 1.0,
+    seed: int = 7,
     settings: Mapping[str, Any] | None = None,
     **parts: Any,
 ) -> Seen:
@@ -43,7 +44,7 @@ def made(
 
     Each row keeps its own part of the loss (a lognormal factor), as rows of different difficulty do.
     """
-    generator = np.random.default_rng(7)
+    generator = np.random.default_rng(seed)
     chosen: dict[str, Any] = {
         "tuning_method": "lora",
         "data.validation": 0.1,

@@ -40,13 +40,16 @@ Writers = Mapping[str, Callable[[Path], None]]
 Lines = Sequence[Mapping[str, Any]]
 Asked = Callable[[], tuple[Run | None, Loaded]]
 """Gives the earlier run that goes on, or none, and the settings."""
+TROUBLE = "on_trouble: "
+"""What a run that trouble ended says before the symptom."""
 MASKS_KEPT = 3
 """Rows whose trained tokens the report shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gives: `run` is its name, `folder` its directory; losses are in nats a trained token."""
+    """What training gives: `run` is its name, `folder` its directory; losses are in nats a trained token. `trouble` is
+    the symptom that ended it before its time, if one did."""
 
     run: str
     folder: Path
@@ -55,6 +58,7 @@ class Trained:
     seconds: float
     train_loss: float
     validation_loss: float | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,7 +464,7 @@ def _stop_for(training: Training, trouble: str, stopping: bool) -> None:
     if stopping:
         found = training.world.first(trouble)
         if found and training.step < training.steps and not training.stopped_because:
-            training.stopped_because = f"on_trouble: {found.replace('_', ' ')}"
+            training.stopped_because = f"{TROUBLE}{found.replace('_', ' ')}"
 
 
 def _due(entry: Any, signal: Caught, world: World) -> tuple[bool, int]:
@@ -504,4 +508,5 @@ def _result(run: Run, training: Training) -> Trained:
         seconds=training.seconds,
         train_loss=next((entry.train_loss for entry in reversed(steps) if not entry.skipped), nan),
         validation_loss=best.validation_loss if best else None,
+        trouble=training.stopped_because.partition(TROUBLE)[2].replace(" ", "_"),
     )

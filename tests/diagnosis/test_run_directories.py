@@ -15,13 +15,14 @@ from luthier.diagnosis import seen as directory
 from luthier.diagnosis.made import healthy
 from luthier.diagnosis.seen import Seen
 from luthier.diagnosis.symptoms import overfitting, rate_too_high
+from luthier.flow import EvaluationLog, StepLog
 from luthier.runs import Run
 
 
 def written(root: Path, made: Seen, *, evaluations: bool = True, state: str = "done") -> Run:
     """A run directory that holds what a made-up run tells."""
     run = Run.create(root, "made")
-    entries = [*made.steps, *(made.evaluations if evaluations else ())]
+    entries: list[StepLog | EvaluationLog] = [*made.steps, *(made.evaluations if evaluations else ())]
     for entry in sorted(entries, key=lambda one: one.step):
         run.append(entry)
     provenance = {path: {"value": value, "source": "run.yaml:1", "reason": ""} for path, value in made.settings.items()}

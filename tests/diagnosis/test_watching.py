@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from luthier import diagnosis
 from luthier.diagnosis.made import falling, healthy, made
 from luthier.diagnosis.seen import Seen
 from luthier.diagnosis.symptoms import broken_loss, overfitting, rate_too_high
@@ -48,6 +49,13 @@ def test_an_estimate_is_said_at_the_second_look() -> None:
         if isinstance(entry, EvaluationLog):
             looks.append({finding.symptom for finding in found})
     first = next(at for at, found in enumerate(looks) if "overfitting" in found)
+    at_look = seen.evaluations[first - 1].step
+    until = replace(
+        seen,
+        evaluations=seen.evaluations[:first],
+        steps=[step for step in seen.steps if step.step <= at_look],
+    )
+    assert [finding.symptom for finding in diagnosis.diagnose(until, ["overfitting"]).findings] == ["overfitting"]
     earlier = Watch(begun(seen))
     alone = replace(seen, evaluations=seen.evaluations[:first])  # the look before found it and was silent
     assert not [

@@ -48,6 +48,7 @@ def test_trouble_ends_the_run_evaluated_and_saved(by_heart: Path, tmp_path: Path
     assert any("on_trouble: overfitting" in text for text in warnings)
     run = Run.open(trained.folder)
     assert trained.steps < 200
+    assert trained.trouble == "overfitting"
     assert run.status().state == "done"
     assert run.evaluations()[-1].step == trained.steps
     assert trained.steps in run.checkpoint_steps()

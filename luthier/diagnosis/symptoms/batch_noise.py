@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
-from luthier.diagnosis import course, remedies, rows
+from luthier.diagnosis import course, remedies
 from luthier.diagnosis.made import made
-from luthier.diagnosis.seen import Missing, Seen
+from luthier.diagnosis.seen import Seen
 from luthier.diagnosis.symptoms import rate_too_high
 from luthier.flow import Finding
 
@@ -22,9 +21,6 @@ stops: Final = False
 mild: Final = False
 explains: Final = ("underfitting", "overfitting", "wasted_compute")
 
-RISE: Final = 0.1
-"""Of the loss: what an evaluation must have above the one before it."""
-
 
 def look(seen: Seen) -> Finding | None:
     steps = seen.steps_from(course.FEWEST_STEPS)
@@ -34,8 +30,8 @@ def look(seen: Seen) -> Finding | None:
     found = []
     if (climb := rate_too_high.material_climb(seen)) is not None:
         found.append((climb.chance, climb.high.first, climb.rise))
-    if (thrown := _thrown(seen)) is not None:
-        found.append(thrown)
+    if (thrown := course.thrown(seen)) is not None:
+        found.append((thrown.chance, thrown.step, thrown.rise))
     if not found:
         return None
     chance, step, rise = min(found)
@@ -57,24 +53,6 @@ def look(seen: Seen) -> Finding | None:
         step=step,
         curves={"training steps": course.step_curve(steps), **rate_too_high.evaluated(seen)},
     )
-
-
-def _thrown(seen: Seen) -> tuple[float, int, float] | None:
-    """The clearest rise from an evaluation to the next, on validation and on training rows: its probability among all,
-    the step and the size."""
-    try:
-        evaluations = seen.evaluations_from(3)
-    except Missing:
-        return None
-    found = []
-    for before, after in pairwise(evaluations):
-        up, own = (
-            rows.change(before.row_losses, after.row_losses),
-            rows.change(before.train_losses, after.train_losses),
-        )
-        if up and own and min(up.value, own.value) > RISE * rows.validation(before):
-            found.append((min(1.0, max(up.up, own.up) * (len(evaluations) - 1)), after.step, up.value))
-    return min(found, default=None)
 
 
 def sick() -> Seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 from scipy.special import bdtrc
 
 from luthier.diagnosis import remedies
@@ -26,12 +27,16 @@ mild: Final = False
 explains: Final = ("generalization", "imbalance")
 
 SHARE: Final = 0.1
+LONGEST: Final = 300
+"""Letters of the middle wanted answer: where answers are longer, running on says little."""
 MOST_CUT: Final = 0.05
 
 
 def look(seen: Seen) -> Finding | None:
     answers = kept(seen)
     running = [one for one in answers if not one["tuned_stopped"]]
+    if np.median([len(str(one["wanted"])) for one in answers]) > LONGEST:
+        return None  # a long free answer may well be longer than the wanted one
     share = len(running) / len(answers)
     if share <= SHARE:
         return None

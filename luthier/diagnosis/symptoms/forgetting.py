@@ -104,4 +104,4 @@ def sick() -> Seen:
     skills = {ALL: skill(1.8), "arithmetic": skill(2.5), "history": skill(1.2)}
     report = Report("made", "test.jsonl", 100, {}, {}, (), forgetting=skills)
     rate = {"training_config.hyperparameters.learning_rate": 0.02}
-    return made(falling(2.4, 0.5, 7), falling(2.4, 0.6, 7), report=report, settings=rate)
+    return made(falling(2.4, 0.2, 7), falling(2.4, 0.25, 7), report=report, settings=rate)

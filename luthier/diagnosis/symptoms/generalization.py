@@ -46,6 +46,10 @@ LEAST_GAP: Final = 0.05
 """Nats a token, likewise."""
 LOST: Final = 0.25
 """Of the rows, right answers lost to changes or to distance."""
+FAR: Final = 0.25
+"""Of the rows: so many are far from the training rows."""
+FAR_LOST: Final = 0.4
+"""Of the far rows, right answers fewer than of the near ones: some are fewer in every healthy run."""
 FEWEST: Final = 10
 """Rows of a category or a band."""
 LEAKED: Final = 0.05
@@ -138,6 +142,8 @@ def _distance(report: Report) -> Iterator[_Sign]:
     (far_name, far), (near_name, near) = bands[0], bands[-1]
     assert far.value is not None
     assert near.value is not None
+    if far.n < FAR * sum(one.n for _, one in bands):
+        return  # the last few rows are hard for every model
     right = [round(one.value * one.n) for one in (near, far) if one.value is not None]
     table = [[right[0], near.n - right[0]], [right[1], far.n - right[1]]]
     chance = float(fisher_exact(table, alternative="greater").pvalue)
@@ -145,7 +151,7 @@ def _distance(report: Report) -> Iterator[_Sign]:
         f"Of rows {near_name} alike to a training row {near.value:.0%} are answered right, of rows {far_name} alike "
         f"{far.value:.0%}"
     )
-    size = (near.value - far.value) / LOST
+    size = (near.value - far.value) / FAR_LOST
     yield _Sign("distance", chance, size, shown, {"accuracy_near": near, "accuracy_far": far})
 
 

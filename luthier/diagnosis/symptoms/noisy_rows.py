@@ -37,6 +37,8 @@ RISE: Final = 0.3
 """Nats a row above its own lowest loss, or a tenth of that."""
 UNEXPECTED: Final = 2.0
 """Nats a row: an answer that the model gives a probability of 13% at most."""
+NO_CLEANER: Final = 0.25
+"""The probability over which test rows are taken to be no easier than validation rows."""
 ABOVE: Final = 1.5
 """Times the median row."""
 
@@ -57,6 +59,8 @@ def look(seen: Seen) -> Finding | None:
         return None
     chance = float(bdtrc(odd - 1, n, SHARE))
     cleaner = _cleaner(seen)
+    if cleaner is not None and cleaner[0] > NO_CLEANER:
+        return None  # test rows are as hard: then it is the task, not these rows
     if cleaner is not None:
         chance = float(combine_pvalues([max(chance, 1e-12), max(cleaner[0], 1e-12)]).pvalue)
     return Finding(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
+
+from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
 from luthier.diagnosis.course import Climb
 from luthier.diagnosis.made import made
 from luthier.diagnosis.seen import Missing, Seen
-from luthier.flow import Finding
+from luthier.diagnosis.usual import usual_rate
+from luthier.flow import Finding, Measure
 
 title: Final = "Learning rate too high"
 what: Final = (
     "The loss of the training steps climbed from one stretch of steps to a later one, beyond what the difference "
-    "between their rows can do, with batches of more than two rows and a warmup behind it."
+    "between their rows can do; or an evaluation is above the one before it, on training rows as on others; or the "
+    "loss rests high at ten times the usual rate. Steps have more than two rows, and a warmup stands before them."
 )
 causes: Final = {
     "diverged": "The steps are so large that the model lost more than it had learned.",
+    "stuck": "The first large steps threw the model where no direction is better, and the next ones keep it there.",
     "unsteady": "The steps are so large that the loss was thrown up while the rate was high, and came down with it.",
 }
 watches: Final = True
@@ -32,6 +38,14 @@ explains: Final = (
     "wasted_compute",
 )
 
+SIGNS: Final = ("climbed", "thrown", "stuck")
+"""Of three ways to be found each counts for a third."""
+FAR_OVER: Final = 10.0
+"""Times the usual rate."""
+STUCK: Final = 0.15
+"""Of the first loss: so much is left on training rows."""
+MOVING: Final = 0.05
+"""The probability under which the training rows got better in the second half: then the run is not stuck."""
 RATIO: Final = 1.25
 RISE: Final = 0.02
 """Of the first loss: a smaller climb is of no account."""
@@ -43,32 +57,94 @@ SMALL_BATCH: Final = 2
 
 def look(seen: Seen) -> Finding | None:
     steps = seen.steps_from(course.FEWEST_STEPS)
-    climb = material_climb(seen)
-    if climb is None or small_batch(seen) or short_warmup(seen, climb):
+    if small_batch(seen):
         return None
-    first, end = course.start(seen), course.windows(steps)[-1].mean
-    cause = "diverged" if end > min(first, climb.low.mean * RATIO) else "unsteady"
+    signs = [sign for sign in (_climbed(seen), _thrown(seen), _stuck(seen)) if sign is not None]
+    if not signs:
+        return None
+    sign = min(signs, key=lambda one: one.chance)
+    evidence = {
+        "first_loss": course.measure(course.start(seen)),
+        "last_loss": course.measure(course.windows(steps)[-1].mean),
+        "highest_rate": course.measure(max(step.learning_rate for step in steps)),
+    }
+    if (usual := usual_rate(seen)) is not None:
+        evidence["usual_rate"] = course.measure(usual)
     return Finding(
         symptom="rate_too_high",
-        certainty=1 - climb.chance,
-        cause=cause,
-        says=f"The training loss came up from {climb.low.mean:.3g} nats a token (steps {climb.low.first} to "
-        f"{climb.low.last}) to {climb.high.mean:.3g} (steps {climb.high.first} to {climb.high.last}). {causes[cause]}",
-        evidence={
-            "climb": course.measure(climb.rise, len(climb.high.losses)),
-            "climb_ratio": course.measure(climb.ratio, len(climb.high.losses)),
-            "first_loss": course.measure(first),
-            "last_loss": course.measure(end),
-            "highest_rate": course.measure(max(step.learning_rate for step in steps)),
-        },
+        certainty=1 - min(1.0, sign.chance * len(SIGNS)),
+        cause=sign.cause,
+        says=f"{sign.shown}. {causes[sign.cause]}",
+        evidence={name: measure for one in signs for name, measure in one.evidence.items()} | evidence,
         remedies=remedies.those(
             remedies.usual_rate(seen, "the rate that the method takes by itself is known to be steady"),
             remedies.rate(seen, 0.1, "steps a tenth as large"),
             remedies.rate_and_warmup(seen, 1 / 3, 0.1),
         ),
-        step=climb.high.first,
+        step=sign.step,
         curves={"training steps": course.step_curve(steps), **evaluated(seen)},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """One way in which steps too large show, with the probability that it is chance."""
+
+    cause: str
+    chance: float
+    step: int
+    shown: str
+    evidence: dict[str, Measure]
+
+
+def _climbed(seen: Seen) -> _Sign | None:
+    """The loss of the steps climbed, and it was not the warmup's."""
+    climb = material_climb(seen)
+    if climb is None or short_warmup(seen, climb):
+        return None
+    end = course.windows(seen.taken)[-1].mean
+    cause = "diverged" if end > min(course.start(seen), climb.low.mean * RATIO) else "unsteady"
+    shown = (
+        f"The training loss came up from {climb.low.mean:.3g} nats a token (steps {climb.low.first} to "
+        f"{climb.low.last}) to {climb.high.mean:.3g} (steps {climb.high.first} to {climb.high.last})"
+    )
+    evidence = {
+        "climb": course.measure(climb.rise, len(climb.high.losses)),
+        "climb_ratio": course.measure(climb.ratio, len(climb.high.losses)),
+    }
+    return _Sign(cause, climb.chance, climb.high.first, shown, evidence)
+
+
+def _thrown(seen: Seen) -> _Sign | None:
+    """An evaluation is above the one before it on all rows."""
+    found = course.thrown(seen)
+    if found is None:
+        return None
+    shown = f"Until step {found.step} the loss rose by {found.rise:.3g} nats a token, on training rows as on others"
+    return _Sign("unsteady", found.chance, found.step, shown, {"thrown_up": course.measure(found.rise)})
+
+
+def _stuck(seen: Seen) -> _Sign | None:
+    """The loss came to rest high, on training rows too, at many times the usual rate."""
+    usual, rate = usual_rate(seen), seen.setting("training_config.hyperparameters.learning_rate", None)
+    if usual is None or not isinstance(rate, float) or rate < FAR_OVER * usual:
+        return None
+    try:
+        evaluations = seen.evaluations_from(4)
+    except Missing:
+        return None
+    first, last = course.start(seen), evaluations[-1]
+    before = evaluations[len(evaluations) // 2 - 1]
+    fall = rows.change(before.train_losses, last.train_losses)
+    lowest = min(rows.sample(one) for one in evaluations)
+    if fall is None or not lowest > STUCK * first or fall.down < MOVING:
+        return None
+    chance = float(ttest_1samp(rows.each(last.train_losses), STUCK * first, alternative="greater").pvalue)
+    shown = (
+        f"Since step {before.step} the loss of training rows rests at {rows.sample(last):.3g} nats a token of a first "
+        f"loss of {first:.3g}, at {rate / usual:.3g} times the usual rate"
+    )
+    return _Sign("stuck", chance, before.step, shown, {"left_of_first_loss": course.measure(lowest / first)})
 
 
 def material_climb(seen: Seen) -> Climb | None:

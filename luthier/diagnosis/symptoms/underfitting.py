@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import stdtr
 from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
@@ -19,8 +18,8 @@ from luthier.settings import mission
 
 title: Final = mission.TROUBLES["underfitting"].issue
 what: Final = (
-    "In the last third of all learning the validation loss was still falling nearly as fast as before; or it had come "
-    "to rest far from learned, on training rows as on others, under an adapter that is small or reaches few layers."
+    "In the last third of all learning the validation loss was still falling nearly as fast as before; or it slowed "
+    "down far from learned, on training rows as on others, under an adapter that is small or reaches one kind of layer."
 )
 causes: Final = {
     "few_epochs": "The run was too short: at its pace a few times the steps would have learned most of it.",
@@ -47,21 +46,22 @@ MOST_EPOCHS: Final = 10
 """More than these are no cure: the rate is."""
 FAR_UNDER: Final = 4
 """A rate so many times under the usual one is the cause, however short the run."""
-AT_REST: Final = 0.02
-"""Of the loss: less fell in the last third."""
-FAR_FROM_LEARNED: Final = 0.35
+FAR_FROM_LEARNED: Final = 0.3
+"""Of the first loss."""
 ENOUGH_LEFT: Final = 0.6
 """Of the loss of the first steps, where no evaluation tells more."""
 FEWEST_STEPS: Final = 10
-SMALL_RANK: Final = 4
+SMALL_RANK: Final = 2
 FEW_TOKENS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Pace:
-    """What the last third came to: `fall` of validation, as a share of all that was learned and of what is left."""
+    """What the last third came to: `fall` of validation since an evaluation near its beginning, which stands at `since`
+    of the sum of the learning rates."""
 
     before: EvaluationLog
+    since: float
     last: EvaluationLog
     first: float
     fall: rows.Change
@@ -77,21 +77,22 @@ class _Pace:
 
     @property
     def late(self) -> float:
-        """The last third's part of all that was learned."""
-        return -self.fall.value / max(self.first - self.end, 1e-9)
+        """The last third's part of all that was learned, at the pace since an evaluation near its beginning."""
+        part = (1 - LAST) / max(1 - self.since, 1e-3)
+        return -self.fall.value / max(self.first - self.end, 1e-9) * min(part, 1.0)
 
 
 def look(seen: Seen) -> Finding | None:
     try:
         pace = _pace(seen)
     except Missing:
-        found = _barely_learned(seen)
-        if found is None:
+        barely = _barely_learned(seen)
+        if barely is None:
             raise
-        return found
+        return barely
     if pace is None or min(rows.validation(one) for one in seen.evaluations_from(3)) < 0.9 * pace.end:
         return None  # it was better before: that is no underfitting
-    found = _still_learning(seen, pace) or _at_rest(seen, pace)
+    found = _too_small(seen, pace) or _still_learning(seen, pace)
     if found is None:
         return None
     certainty, cause, shown = found
@@ -137,16 +138,17 @@ def _pace(seen: Seen) -> _Pace | None:
     evaluations = seen.evaluations_from(3)
     seen.steps_from(5)
     done = course.rates_summed(seen, evaluations)
-    before = min(zip(evaluations[:-1], done, strict=False), key=lambda one: abs(one[1] - LAST))[0]
+    early = list(zip(evaluations[:-1], done, strict=False))
+    before, since = next((one for one in early if one[1] >= LAST - 0.05), early[-1])
     fall = rows.change(before.row_losses, evaluations[-1].row_losses)
     first = max(course.start(seen), rows.validation(evaluations[0]))
-    return None if fall is None else _Pace(before, evaluations[-1], first, fall)
+    return None if fall is None else _Pace(before, since, evaluations[-1], first, fall)
 
 
 def _still_learning(seen: Seen, pace: _Pace) -> tuple[float, str, str] | None:
     if pace.fall.value >= 0 or pace.end < LEFT * pace.first:
         return None
-    exponent = math.log((pace.end - pace.fall.value) / pace.end) / math.log(1 / LAST)
+    exponent = math.log((pace.end - pace.fall.value) / pace.end) / math.log(1 / pace.since)
     if pace.late < SPEED and (exponent < EXPONENT or pace.late < SPEED / 2):
         return None
     rate, usual = seen.setting("training_config.hyperparameters.learning_rate", None), usual_rate(seen)
@@ -158,19 +160,20 @@ def _still_learning(seen: Seen, pace: _Pace) -> tuple[float, str, str] | None:
     return 1 - pace.fall.down, cause, shown
 
 
-def _at_rest(seen: Seen, pace: _Pace) -> tuple[float, str, str] | None:
-    """A loss that rests high under a small adapter; the certainty is that of the rest (a test of equivalence)."""
-    sample = rows.sample(pace.last)
-    if pace.end < FAR_FROM_LEARNED * pace.first or sample < 0.8 * pace.end:
-        return None
+def _too_small(seen: Seen, pace: _Pace) -> tuple[float, str, str] | None:
+    """Training rows far from learned under an adapter that is small, in a run that has slowed down."""
     cause = _small(seen)
-    if cause is None:
+    sample = rows.sample(pace.last)
+    if cause is None or pace.late >= SPEED or sample < 0.8 * pace.end:
         return None
-    margin = AT_REST * pace.end
-    error = max((pace.fall.high - pace.fall.low) / 4, 1e-9)
-    moving = float(stdtr(pace.fall.n - 1, -(pace.fall.value + 2.5 * margin) / error))
-    shown = f"and the last third of the learning took only {-pace.fall.value:.2g} of it, on training rows as on others"
-    return 1 - moving, cause, shown
+    least = FAR_FROM_LEARNED * pace.first
+    if min(sample, pace.end) < least:
+        return None
+    chance = float(ttest_1samp(rows.each(pace.last.row_losses), least, alternative="greater").pvalue)
+    shown = (
+        f"on training rows as on others, while the last third of the learning took only {-pace.fall.value:.2g} of it"
+    )
+    return 1 - chance, cause, shown
 
 
 def _small(seen: Seen) -> str | None:

@@ -83,7 +83,7 @@ def evaluate(
 
 
 def _show(run: str, report: Report, judged: Judged | None, asked: Harness | None, console: Console) -> None:
-    from luthier.app.cli.evaluation import print_evaluation
+    from luthier.app.cli.evaluation import any_missed, print_evaluation
     from luthier.app.cli.harness import print_harness
     from luthier.app.cli.judgement import print_judgement
     from luthier.app.cli.next_steps import next_steps
@@ -95,4 +95,7 @@ def _show(run: str, report: Report, judged: Judged | None, asked: Harness | None
         print_judgement(judged, console)
     if asked:
         print_harness(asked, console)
-    next_steps(console, (["chat", str(found.folder)], "talk to it"), page=str(found.page))
+    steps = [(["chat", str(found.folder)], "talk to it")]
+    if any_missed(report):
+        steps.insert(0, (["diagnose", str(found.folder)], "what may have gone wrong, and what helps"))
+    next_steps(console, *steps, page=str(found.page))
