@@ -116,7 +116,7 @@ def test_text_of_data_is_never_markup_and_nothing_is_fetched() -> None:
     # what turns the direction of text stays inside its own element
     assert page.count("\u202e") == page.count("&lt;script&gt;alert(1)&lt;/script&gt;\u202e</bdi>") == 2
     assert not re.search(r'(?:src|href)="(?!data:|#)', page)
-    assert "default-src 'none'" in page
+    assert "default-src &#39;none&#39;" in page
 
 
 def test_a_run_that_nothing_helped_and_a_healthy_one_say_so() -> None:
