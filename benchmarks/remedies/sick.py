@@ -50,9 +50,9 @@ class Sick:
             for section in sections:
                 place = place.setdefault(section, {})
             place[last] = value
-        path = folder / "run.yaml"
-        path.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")  # JSON is YAML too
-        return path
+        run_file = folder / "run.yaml"
+        run_file.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")  # JSON is YAML too
+        return run_file
 
 
 def trec() -> list[Row]:
