@@ -148,6 +148,10 @@ def test_the_surest_findings_first_remedies_are_taken_and_fit_the_budget() -> No
     assert Round.of(json.loads(json.dumps(made.to_data()))) == replace(
         made, candidates=tuple(replace(one, settings=dict(one.settings)) for one in made.candidates)
     )
+    # asked for more later, the same ones come first under the same names, in short runs of the same length
+    more = decided(1, "slow", Diagnosis("slow", (first, second)), FACTS, 11.0, 0.0, made.share)
+    assert more.share == made.share
+    assert {one.label for one in made.candidates} < {one.label for one in more.candidates}
     small = decided(1, "slow", Diagnosis("slow", (first, second)), FACTS, 1.0, 0.0)
     assert ([one.remedy for one in small.candidates], small.share) == (["higher_rate"], 0.0)
 
