@@ -46,7 +46,7 @@ def keep_rows(settings: Settings, without: Collection[Place], folder: Path) -> G
     share = 0.0 if isinstance(data.validation, str) else data.validation
     found = yield from sides(named, data.format, data.columns, data.limit, share, settings.seed)
     held_back = {_key(row.place): number for number, row in enumerate(found.held_back)}
-    gone = {_key(place) for place in without} - held_back.keys()
+    gone = {_key(place) for place in without}
     files, left_out = [], 0
     kept_back: dict[int, Any] = {}
     for number, (path, weight) in enumerate(named, 1):
