@@ -221,7 +221,9 @@ def test_a_cure_that_harms_a_target_is_seen_and_none_is_called_a_help(slow_run: 
     the loss, on which a target stands; a higher rate takes as many tokens, so the sign does not move."""
     once = Remedy("one_epoch", {f"{HYPER}.epochs": 1}, "cheaper")
     find = diagnosed(finding(once, HIGHER, symptom="wasted_compute"), only="slow")
-    found, _ = worked(remedy(str(slow_run.folder), find=find, at_most="4x"))
+    copy = slow_run.folder.parent / "wasteful" / "slow"
+    shutil.copytree(slow_run.folder, copy)  # what was decided on a run is kept beside it
+    found, _ = worked(remedy(str(copy), find=find, at_most="4x"))
     by_name = {one.remedy: one for one in found.tried}
     assert by_name["one_epoch"].outcome == "harmed"
     assert [one.how for one in by_name["one_epoch"].signs] == ["better"]
