@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-review bench-preference lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-review bench-preference bench-remedies lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -96,6 +96,9 @@ bench-review: setup ## the review's page with 5,000 items and 20 raters who vote
 
 bench-preference: setup-bench ## preference tuning beside TRL's DPOTrainer (about 1 hour; goes on where it was stopped)
 	$(RUN) -m benchmarks.preference $(ARGS)
+
+bench-remedies: setup ## eight sick runs, remedied and measured again (about 2 hours; goes on where it was stopped)
+	$(RUN) -m benchmarks.remedies $(ARGS)
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml

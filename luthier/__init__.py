@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from luthier.app.reviewing import Review
     from luthier.evaluation.compare import Comparison
+    from luthier.evaluation.remedied import Remedied
     from luthier.flow import Diagnosis, Event, Report
     from luthier.workflow.advise import Advised
     from luthier.workflow.chat import Chat
@@ -47,6 +48,7 @@ __all__ = [
     "export",
     "generate",
     "models",
+    "remedy",
     "review",
     "selftest",
     "train",
@@ -256,6 +258,18 @@ def review(
         root=root,
     )
     return result_of(work, listen)
+
+
+def remedy(run: str, *, at_most: str = "4x", root: Path = _RUNS, listen: Listen | None = None) -> Remedied:
+    """Puts right what is wrong with a run, in new runs beside it: `luthier.remedy("rows-lora-1").helped`. `at_most` is
+    what all of them may take, as a multiple of the tokens of rows that the run itself took.
+
+    Raises `luthier.errors.Stopped` after Ctrl-C or SIGTERM, with everything kept; called again, it goes on.
+    """
+    from luthier.flow import result_of
+    from luthier.workflow.remedy import remedy
+
+    return result_of(remedy(run, at_most=at_most, root=root), listen)
 
 
 def check(

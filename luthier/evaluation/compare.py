@@ -119,7 +119,7 @@ def compare(
     """The comparison of runs that were evaluated on the same rows: `kept` is what each line did with them, in one run
     or in one a seed, in the same order of seeds. Lines of one run are tested by the metric's own paired test; over
     several seeds the differences of each seed are pooled (`statistics.pooled`)."""
-    scored = [[_in_order_of(first, one) for first, one in zip(kept[0], runs, strict=True)] for runs in kept]
+    scored = [[in_order_of(first, one) for first, one in zip(kept[0], runs, strict=True)] for runs in kept]
     questions = [first.questions for first in kept[0]]
     names = _measured_by_all(methods)
     total = len(names) * len(methods) * (len(methods) - 1) // 2
@@ -128,7 +128,7 @@ def compare(
         found = []
         for one, other in combinations(range(len(methods)), 2):
             by_seed = [
-                difference(name, asked, *_both(mine, others), seed)
+                difference(name, asked, *of_both(mine, others), seed)
                 for asked, mine, others in zip(questions, scored[one], scored[other], strict=True)
             ]
             found.append((one, other, over_seeds(by_seed)))
@@ -181,7 +181,7 @@ def _keys(kept: Kept) -> list[tuple[str, int, int, str]]:
     ]
 
 
-def _in_order_of(first: Kept, kept: Kept) -> Scored:
+def in_order_of(first: Kept, kept: Kept) -> Scored:
     """What the run did with the rows, in the order in which `first` has them."""
     places: dict[Any, list[int]] = {}
     for row, key in enumerate(_keys(kept)):
@@ -195,7 +195,7 @@ def _in_order_of(first: Kept, kept: Kept) -> Scored:
     return Scored(*(ordered(getattr(scored, field.name)) for field in fields(scored)))
 
 
-def _both(one: Scored, other: Scored) -> tuple[Scored, Scored]:
+def of_both(one: Scored, other: Scored) -> tuple[Scored, Scored]:
     """Both with the answers, labels and preferences of rows that both have."""
     for name in ("answers", "label_scores", "preferences"):
         mine, others = getattr(one, name), getattr(other, name)

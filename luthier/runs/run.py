@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
+from hashlib import sha256
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -298,6 +299,11 @@ class Run:
                 kept.append(line + b"\n")
                 awaited.discard((type(entry), entry.step))
         whole.write_bytes(self._log_path, b"".join(kept))
+
+    def fingerprint(self) -> str:
+        """A digest of the settings and of the log: the same run, trained the same way."""
+        parts = [path.read_bytes() for path in (self.settings_path, self._log_path) if path.is_file()]
+        return sha256(b"\0".join(parts)).hexdigest()
 
     # ----------------------------------------------------------------------------------------- checkpoints, weights
 

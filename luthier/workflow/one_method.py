@@ -35,7 +35,8 @@ count."""
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a process does: the run `name` under `root`, as the files, the data and the settings say. `evaluate`: with
-    the evaluation behind it."""
+    the evaluation behind it, on the rows of `judged_on` where that is given. `general`: the general set alone is asked.
+    """
 
     files: tuple[str, ...]
     data: str | None
@@ -43,6 +44,8 @@ class Job:
     name: str
     root: str
     evaluate: bool = False
+    judged_on: str | None = None
+    general: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,11 @@ def run(job: Job) -> Generator[Event, None, Run]:
     elif found.status().state != "done":
         yield from train(resume=str(found.folder), root=root)
     if job.evaluate and not evaluated(found):
-        yield from evaluate(str(found.folder), root=root)
+        yield from evaluate(str(found.folder), data=job.judged_on, root=root)
+    if job.general:
+        from luthier.workflow.asked_in_general import asked_in_general
+
+        yield from asked_in_general(str(found.folder), root)
     return found
 
 
