@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -133,23 +134,23 @@ def load(links: Sequence[str], owner: str, seconds: float, pause: float) -> Load
     def vote(number: int) -> None:
         chance = random.Random(number)
         address = urlsplit(links[number])
-        connection = HTTPConnection(address.netloc)
-        item = _item(_answer(connection, "GET", address.path))
-        time.sleep(chance.random() * pause)
-        while (began := time.perf_counter()) < ends:
-            body = urlencode({"item": item, "choice": chance.choice(CHOICES), "note": ""})
-            html = _answer(connection, "POST", f"{address.path}/vote", body)
-            took[number].append(time.perf_counter() - began)
-            item = _item(html)
-            time.sleep(max(0.0, pause - (time.perf_counter() - began)))
+        with closing(HTTPConnection(address.netloc)) as connection:
+            item = _item(_answer(connection, "GET", address.path))
+            time.sleep(chance.random() * pause)
+            while (began := time.perf_counter()) < ends:
+                body = urlencode({"item": item, "choice": chance.choice(CHOICES), "note": ""})
+                html = _answer(connection, "POST", f"{address.path}/vote", body)
+                took[number].append(time.perf_counter() - began)
+                item = _item(html)
+                time.sleep(max(0.0, pause - (time.perf_counter() - began)))
 
     def look() -> None:
         address = urlsplit(owner)
-        connection = HTTPConnection(address.netloc)
-        while (began := time.perf_counter()) < ends:
-            _answer(connection, "GET", f"{address.path}/now")
-            views.append(time.perf_counter() - began)
-            time.sleep(3)
+        with closing(HTTPConnection(address.netloc)) as connection:
+            while (began := time.perf_counter()) < ends:
+                _answer(connection, "GET", f"{address.path}/now")
+                views.append(time.perf_counter() - began)
+                time.sleep(3)
 
     threads = [threading.Thread(target=guarded, args=(vote, number)) for number in range(len(links))]
     threads.append(threading.Thread(target=guarded, args=(look,)))
@@ -191,6 +192,7 @@ def measured(seconds: float) -> dict[str, Load]:
         finally:
             server.kill()
             server.wait()
+            server.stdout.close()
     answered = BEFORE + sum(one.votes for one in found.values())
     assert int(kept.split()[-1]) == answered, f"{answered} votes were answered, {kept.split()[-1]} are kept"
     return found
