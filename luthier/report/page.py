@@ -55,7 +55,7 @@ _OWN_SPELLING: Final = {
 
 _SECTIONS: Final = {
     "targets": "Targets",
-    "people": "Preferred by people",
+    "people": "Blind review",
     "metrics": "Base beside tuned",
     "forgetting": "Forgetting",
     "generalization": "Generalization",
