@@ -17,7 +17,8 @@ from tests.report.test_page_in_browser import browser, show
 
 __all__ = ["browser", "show"]  # the fixtures
 
-CHOICES: tuple[Choice, ...] = (*["run"] * 9, "against", "both_good", "both_bad")  # type: ignore[assignment]
+RUN: Choice = "run"
+CHOICES: tuple[Choice, ...] = (*(RUN for _ in range(9)), "against", "both_good", "both_bad")
 
 
 def voted(kind: Any = "person", against: str = "base") -> dict[str, Any]:
