@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -55,6 +55,7 @@ def serve(folder: Path) -> None:
     from luthier.app.pages.serving import hosts_of, listening, served
     from luthier.app.pages.site import review_site
     from luthier.flow import Message, Place, ReviewItem
+    from luthier.jobs.beside import Beside
     from luthier.jobs.votes import open_votes
     from luthier.runs.reviews import KeptReview, Terms
     from luthier.runs.run import Run
@@ -100,14 +101,16 @@ def serve(folder: Path) -> None:
     run.write_settings("data: {train: rows.jsonl}\n", {})
     terms = Terms("base", "scripted", EACH_BY, "rows.jsonl", "", "", "", 512, 0, 0)
     review = KeptReview.begin(run, terms, items)
-    with open_votes(review.database, items, each_by=EACH_BY, seed=0) as votes:
+    with ExitStack() as stack:
+        votes = stack.enter_context(open_votes(review.database, items, each_by=EACH_BY, seed=0))
         votes.add_raters(RATERS, "scripted")
         for turn in range(BEFORE):
             rater = votes.raters()[turn % RATERS]
             asked = votes.next(rater)
             assert asked is not None
             votes.vote(rater, asked.item, chance.choice(("left", "right")))
-        room = Room(Prepared(run, review, terms, items), votes, votes.owner_token)
+        beside = stack.enter_context(closing(Beside()))
+        room = Room(Prepared(run, review, terms, items), votes, votes.owner_token, beside=beside)
         at = listening("127.0.0.1", 0, 0)
         port = at.getsockname()[1]
         room.address = f"http://127.0.0.1:{port}"
