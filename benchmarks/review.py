@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -54,6 +55,7 @@ def serve(folder: Path) -> None:
     from luthier.app.pages.serving import hosts_of, listening, served
     from luthier.app.pages.site import review_site
     from luthier.flow import Message, Place, ReviewItem
+    from luthier.jobs.beside import Beside
     from luthier.jobs.votes import open_votes
     from luthier.runs.reviews import KeptReview, Terms
     from luthier.runs.run import Run
@@ -99,14 +101,16 @@ def serve(folder: Path) -> None:
     run.write_settings("data: {train: rows.jsonl}\n", {})
     terms = Terms("base", "scripted", EACH_BY, "rows.jsonl", "", "", "", 512, 0, 0)
     review = KeptReview.begin(run, terms, items)
-    with open_votes(review.database, items, each_by=EACH_BY, seed=0) as votes:
+    with ExitStack() as stack:
+        votes = stack.enter_context(open_votes(review.database, items, each_by=EACH_BY, seed=0))
         votes.add_raters(RATERS, "scripted")
         for turn in range(BEFORE):
             rater = votes.raters()[turn % RATERS]
             asked = votes.next(rater)
             assert asked is not None
             votes.vote(rater, asked.item, chance.choice(("left", "right")))
-        room = Room(Prepared(run, review, terms, items), votes, votes.owner_token)
+        beside = stack.enter_context(closing(Beside()))
+        room = Room(Prepared(run, review, terms, items), votes, votes.owner_token, beside=beside)
         at = listening("127.0.0.1", 0, 0)
         port = at.getsockname()[1]
         room.address = f"http://127.0.0.1:{port}"
@@ -133,23 +137,23 @@ def load(links: Sequence[str], owner: str, seconds: float, pause: float) -> Load
     def vote(number: int) -> None:
         chance = random.Random(number)
         address = urlsplit(links[number])
-        connection = HTTPConnection(address.netloc)
-        item = _item(_answer(connection, "GET", address.path))
-        time.sleep(chance.random() * pause)
-        while (began := time.perf_counter()) < ends:
-            body = urlencode({"item": item, "choice": chance.choice(CHOICES), "note": ""})
-            html = _answer(connection, "POST", f"{address.path}/vote", body)
-            took[number].append(time.perf_counter() - began)
-            item = _item(html)
-            time.sleep(max(0.0, pause - (time.perf_counter() - began)))
+        with closing(HTTPConnection(address.netloc)) as connection:
+            item = _item(_answer(connection, "GET", address.path))
+            time.sleep(chance.random() * pause)
+            while (began := time.perf_counter()) < ends:
+                body = urlencode({"item": item, "choice": chance.choice(CHOICES), "note": ""})
+                html = _answer(connection, "POST", f"{address.path}/vote", body)
+                took[number].append(time.perf_counter() - began)
+                item = _item(html)
+                time.sleep(max(0.0, pause - (time.perf_counter() - began)))
 
     def look() -> None:
         address = urlsplit(owner)
-        connection = HTTPConnection(address.netloc)
-        while (began := time.perf_counter()) < ends:
-            _answer(connection, "GET", f"{address.path}/now")
-            views.append(time.perf_counter() - began)
-            time.sleep(3)
+        with closing(HTTPConnection(address.netloc)) as connection:
+            while (began := time.perf_counter()) < ends:
+                _answer(connection, "GET", f"{address.path}/now")
+                views.append(time.perf_counter() - began)
+                time.sleep(3)
 
     threads = [threading.Thread(target=guarded, args=(vote, number)) for number in range(len(links))]
     threads.append(threading.Thread(target=guarded, args=(look,)))
@@ -191,6 +195,7 @@ def measured(seconds: float) -> dict[str, Load]:
         finally:
             server.kill()
             server.wait()
+            server.stdout.close()
     answered = BEFORE + sum(one.votes for one in found.values())
     assert int(kept.split()[-1]) == answered, f"{answered} votes were answered, {kept.split()[-1]} are kept"
     return found

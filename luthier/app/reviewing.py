@@ -7,6 +7,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,16 +120,18 @@ def _opened(
     from luthier.app.pages.room import Room
     from luthier.app.pages.serving import hosts_of, listening, served
     from luthier.app.pages.site import review_site
+    from luthier.jobs.beside import Beside
     from luthier.jobs.votes import Refused, open_votes
 
     terms = prepared.terms
     with (
         prepared.review.lock(),
+        closing(Beside()) as beside,
         open_votes(prepared.review.database, prepared.items, each_by=terms.each_by, seed=terms.seed) as votes,
     ):
         try:
             votes.add_raters(raters, terms.kind)
-            room = Room(prepared, votes, votes.owner_token)
+            room = Room(prepared, votes, votes.owner_token, beside=beside)
             at = listening(host, port, votes.port(PORT))
             number = at.getsockname()[1]
             votes.keep_port(number)

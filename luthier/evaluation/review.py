@@ -56,8 +56,13 @@ class Reviewed:
 
 def reviewed(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote], target: str | None) -> Reviewed:
     """The votes summed up. `target` is what the run file expects of `human_eval`."""
+    return reported(asked, ballots(asked, items, votes), target)
+
+
+def reported(asked: Asked, votes: Sequence[Ballot], target: str | None) -> Reviewed:
+    """The same of votes as they were shown, without the answers' texts."""
     report = votes_report(
-        ballots(asked, items, votes),
+        votes,
         asked.run,
         target,
         planned=asked.items * asked.each_by,

@@ -57,7 +57,7 @@ _OWN_SPELLING: Final = {
 _SECTIONS: Final = {
     "diagnosis": "Diagnosis",
     "targets": "Targets",
-    "people": "Preferred by people",
+    "people": "Blind review",
     "metrics": "Base beside tuned",
     "forgetting": "Forgetting",
     "generalization": "Generalization",

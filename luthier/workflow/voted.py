@@ -58,8 +58,13 @@ def conclude(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -
 
 def summed_up(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) -> Reviewed:
     """What the votes say so far."""
+    return evaluated.reviewed(asked_of(prepared, raters), prepared.items, votes, target_of(prepared.run))
+
+
+def asked_of(prepared: Prepared, raters: Sequence[str]) -> evaluated.Asked:
+    """What a review asks, and whom."""
     terms = prepared.terms
-    asked = evaluated.Asked(
+    return evaluated.Asked(
         run=name_of(prepared.run),
         against=terms.against,
         kind=terms.kind,
@@ -68,7 +73,6 @@ def summed_up(prepared: Prepared, votes: Sequence[Vote], raters: Sequence[str]) 
         each_by=terms.each_by,
         raters=tuple(raters),
     )
-    return evaluated.reviewed(asked, prepared.items, votes, target_of(prepared.run))
 
 
 def name_of(run: Run) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
+from luthier.app import reviewing
 from luthier.app.reviewing import review
 from luthier.data.check import load_rows
 from luthier.errors import UserError
@@ -151,7 +152,7 @@ def test_votes_become_files_a_verdict_and_rows_that_train(run: Path, tmp_path: P
     assert kept.read_report().metrics["human_eval"].value == 1.0
     page = kept.page.read_text(encoding="utf-8")
     assert "Human eval" in page
-    assert "Preferred by people" in page
+    assert "Blind review" in page
     again = worked(evaluate(str(run)))[0]
     assert {one.metric: one for one in again.targets}["human_eval"] == target
     for form, keys in (("trl", {"prompt", "chosen"}), ("openai", {"input", "preferred_output"})):
@@ -203,6 +204,12 @@ def test_options_that_fit_nothing_are_refused_all_at_once(run: Path) -> None:
     for export, words in (("votes.pdf", "says not what to write"), ("votes.csv", "nobody was asked about this run")):
         with pytest.raises(UserError, match=words):
             worked(review(str(run), export=str(run.parent / export)))
+
+
+def test_a_missing_package_ends_in_the_command_that_installs_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(reviewing.PACKAGES, "no_such_module", "no-such-package")
+    with pytest.raises(UserError, match=r"need no-such-package, not installed(.|\n)*pip install 'luthier\[serve\]'"):
+        worked(review(str(run)))
 
 
 def test_the_command_prints_its_addresses_takes_votes_and_ends_cleanly_with_the_summary(run: Path) -> None:
