@@ -92,14 +92,14 @@ def _complete(
     if votes_per_item < 1:
         raise ValueError(f"{votes_per_item} votes an item")
     order = np.argsort(votes.item, kind="stable")
-    items, starts, counts = np.unique(votes.item[order], return_index=True, return_counts=True)
+    _, starts, counts = np.unique(votes.item[order], return_index=True, return_counts=True)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(starts, counts)
-    enters = (rank < votes_per_item) & np.isin(votes.item, items[counts >= votes_per_item])
+    enters = rank < votes_per_item
     size = len(votes.items)
     won, lost = np.zeros(size), np.zeros(size)
     np.add.at(won, votes.item[enters], votes.won[enters])
     np.add.at(lost, votes.item[enters], votes.lost[enters])
-    last = np.flatnonzero(enters & (rank == votes_per_item - 1))
+    last = np.flatnonzero(rank == votes_per_item - 1)
     by_time = votes.item[last]
     return won[by_time], (won + lost)[by_time], last

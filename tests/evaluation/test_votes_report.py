@@ -210,6 +210,13 @@ def test_the_course_ends_where_the_report_stands_and_begins_with_the_first_choic
     assert len(course(one_side(ballots, "run"), points=7)) == 6  # the first of seven is the tie
 
 
+def test_a_point_of_the_course_is_what_the_votes_up_to_there_said() -> None:
+    ballots = [vote(item, "left", f"r{rater}") for item in range(12) for rater in range(2)]
+    for seen in votes_report(ballots, "run", votes_per_item=2).course:
+        held = always(one_side(ballots[: seen.votes], "run"), None, 2)
+        assert (seen.always_low, seen.always_high) == (held.low, held.high)
+
+
 def test_agreement_needs_two_raters_and_sees_through_the_sides() -> None:
     assert votes_report(votes(9, 1), "run").agreement.reason == "no item has the votes of two raters"
     ann = [vote(item, "left" if item % 2 else "right") for item in range(20)]
