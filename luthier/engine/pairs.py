@@ -84,11 +84,12 @@ def _over_tree(engine: Engine, pairs: Pairs, which: NDArray[np.int64], divisor: 
     }
     in_trunk = _Losses(collecting(trunk.values), trunk.predictions)
     left = np.ones(len(which), dtype=bool)
-    ends = np.array([path[-1] for path in tree.paths]).reshape(-1, 2).max(1)
+    ends = np.array([path[-1] for path in tree.paths]).reshape(-1, 2)
     for part in layout.leaves:
         attention = engine.attention(part, shared, chosen=np.searchsorted(above_tokens, part.given))
         losses = _Losses.of(engine, tree, part, attention)
-        own = np.flatnonzero(left & np.isin(ends, part.own))
+        # One of the two may end in the trunk, where rows of other pairs go on.
+        own = np.flatnonzero(left & np.isin(ends, part.own).any(1))
         left[own] = False
         (pairs.put(_sums(tree, own, [in_trunk, losses]), which[own]) / divisor).backward()
     if left.any():

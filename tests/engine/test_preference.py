@@ -80,6 +80,41 @@ def test_a_step_in_passes_of_any_size_equals_its_pairs_one_by_one(method: Any, s
     assert computed.tokens < sum(len(row.tokens) for pair in every for row in pair.rows) - 100
 
 
+@pytest.mark.parametrize("better_first", [True, False])
+def test_a_pair_of_which_one_answer_ends_where_others_go_on_over_several_passes(better_first: bool) -> None:
+    """The long answer of the first pair is the prompt of four others: its last token is the trunk's, the other's is
+    not."""
+    random = np.random.default_rng(5)
+    prompt, long = [9] * 10, random.integers(1, 50, 40).tolist()
+    answers = [[prompt, [0, *random.integers(1, 50, 24).tolist()], long]]
+    for pair in range(4):  # both answers begin alike, so that they stand beside each other
+        own = random.integers(1, 50, (2, 11)).tolist()
+        answers.append([prompt + long, [pair, 1, *own[0]], [pair, 2, *own[1]]])
+    every = []
+    for asked, *sides in answers:
+        rows = [
+            Tokenized(
+                np.array([*asked, *side], np.int32),
+                np.array([0.0] * len(asked) + [1.0] * len(side), np.float32),
+                Place("x", 1),
+            )
+            for side in (sides if better_first else sides[::-1])
+        ]
+        every.append(Pair(rows[0], rows[1], 1.0, (-30.0, -31.0)))
+    tuned = full(0)
+    tuned.model.double()
+    engine = Engine(tuned)
+    layout = in_leaves(engine.lay_out([row for pair in every for row in pair.rows]), 20, pairs=True)
+    assert layout.trunk is not None
+    assert len(layout.leaves) > 2
+    loss, _ = one_by_one(tuned.model, every)
+    loss.backward()
+    theirs = gradients(tuned.model)
+    computed = preference.backward(engine, every, 1, 20, BETA)
+    assert computed.loss == pytest.approx(loss.item(), rel=1e-6)
+    assert distance(gradients(tuned.model), theirs) < 1e-6
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_in_float32_too(seed: int) -> None:
     tuned, every = lora_on_queries_and_values(seed), pairs(seed)
