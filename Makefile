@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-sick lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -90,6 +90,11 @@ bench-check: setup-bench ## the check of a million chat rows: speed and memory (
 
 bench-advice: setup ## the advised method against the best of five on six tasks (about 3 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.six_tasks $(ARGS)
+
+bench-sick: setup ## the battery of sick runs, and what diagnosis says of them (about an hour; goes on where it was stopped)
+	$(RUN) -m benchmarks.sick_runs build $(ARGS)
+	$(RUN) -m benchmarks.sick_runs table build
+	$(RUN) -m benchmarks.sick_runs table held-out
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
