@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("what", choices=("build", "held-out", "table", "unpack"))
     parser.add_argument("half", nargs="?", default="build", choices=("build", "held-out"))
     parser.add_argument("--only", help="runs whose names begin so: overfitting-")
+    parser.add_argument("--packaged", action="store_true", help="the half's six runs with the packaged model")
     parser.add_argument("--most", type=int, help="so many runs at most")
     parser.add_argument("--rules", help="held-out: the commit of the rules of diagnosis, which stand from here on")
     parser.add_argument("--write", action="store_true", help="the table into docs/sick-runs.md")
@@ -43,7 +44,12 @@ def main() -> None:
             if not asked.rules:
                 parser.error("held-out runs are made after the rules are committed: --rules COMMIT")
             kept.bind("held-out", {"commit": asked.rules, "digest": rules_digest()})
-        print(f"{sum(1 for _ in make(asked.what, asked.only, asked.most))} runs made")
+        model = ""
+        if asked.packaged:
+            from luthier.models import resolve
+
+            model = str(resolve("smollm2-135m-instruct", print).folder)
+        print(f"{sum(1 for _ in make(asked.what, asked.only, asked.most, model))} runs made")
 
 
 if __name__ == "__main__":

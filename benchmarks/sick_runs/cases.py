@@ -131,3 +131,9 @@ def tasks(half: str) -> list[Task]:
     return [
         Task(f"{name}-{seed}", source(name, seed, labels), held_back) for name, seed, labels, held_back in TASKS[half]
     ]
+
+
+def few_labels(half: str) -> list[Task]:
+    """The task of the half's runs with the packaged model: four labels, few rows for the judge."""
+    name, seed, _, _ = TASKS[half][0]
+    return [Task(f"{name}-{seed}-4", source(name, seed + 50, 4), 10)]

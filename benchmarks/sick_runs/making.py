@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import SCRATCH
-from benchmarks.sick_runs import kept
-from benchmarks.sick_runs.cases import Case, Facts, Task, tasks
+from benchmarks.sick_runs import kept, packaged
+from benchmarks.sick_runs.cases import Case, Facts, Task, few_labels, tasks
 from benchmarks.sick_runs.judging import Judge, Scores, shares
 from benchmarks.sick_runs.real_rows import Row, Text, english
 from benchmarks.sick_runs.tiny_model import RECIPES, as_read, tiny_model
-from benchmarks.sick_runs.ways import WAYS, Way, full, healthy
+from benchmarks.sick_runs.ways import WAYS, Way, full, healthy, lora
 from luthier.errors import UserError
 from luthier.runs.run import Run
 
@@ -52,21 +52,29 @@ def wanted(half: str) -> list[Wanted]:
     return found
 
 
+def wanted_of_the_packaged(half: str) -> list[Wanted]:
+    """The half's runs with the packaged model: two of them are healthy."""
+    ways = enumerate(packaged.RUNS)
+    return [_one(half, way, 80 + at, int(at == len(packaged.RUNS) - 1)) for at, way in ways]
+
+
 def _one(half: str, way: Way, at: int, number: int) -> Wanted:
     first = FIRST_SEED[half] + 100 * at + number
-    step = 24 if way is healthy else EACH  # a seed's remainder by 4 (by 12) chooses its settings
+    step = 37 if way is healthy else EACH  # another task; a seed's remainder by 4 chooses the settings of a sick run
     return Wanted(f"{way.__name__}-{number + 1}", way, [first + step * attempt for attempt in range(MOST_TRIES)])
 
 
 class Half:
     """One half of the battery, as far as it is made: its models, tasks and judges."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, model: str = "") -> None:
+        """`model` is a folder; left out, it is the half's own tiny model."""
         self.name = name
-        self.model = tiny_model(RECIPES[name], PLACE)
+        self.model = Path(model) if model else tiny_model(RECIPES[name], PLACE)
+        self.named = model
         learned, held_back = english()
-        self.english = held_back[::12]
-        self.tasks = tasks(name)
+        self.english = held_back[:: 36 if model else 12]
+        self.tasks = few_labels(name) if model else tasks(name)
         self.judges = {task.name: Judge(self.model, task.fresh, self.english) for task in self.tasks}
         judge = self.judges[self.tasks[0].name]
         self.commonness = _commonness(judge, learned, self.english)
@@ -79,9 +87,10 @@ class Half:
     def reference(self, task: Task) -> Scores:
         """A good run of the task, with as many clean rows as any run has."""
         if task.name not in self.references:
-            train, validation, test = task.sides(1, 280)
-            case = Case(None, "", train, validation, test, full(3e-4, 7), lambda facts: "")
-            folder = PLACE / self.name / f"reference-{task.name}"
+            train, validation, test = task.sides(1, packaged.ROWS if self.named else 280)
+            settings = lora(1e-3, 3, **packaged.USUAL) if self.named else full(3e-4, 7)
+            case = Case(None, "", train, validation, test, settings, lambda facts: "")
+            folder = PLACE / self.name / f"reference-{task.name}-{self.model.name}"
             if not (folder / "weights").is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
                 _trained(case, folder, self.model, 1)
@@ -181,11 +190,12 @@ def _trained(case: Case, folder: Path, model: Path, seed: int) -> str:
     for name, side in sides.items():
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in side)
         (rows / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    precision = "float32" if model.is_relative_to(PLACE) else "auto"
     (rows / "run.yaml").write_text(
         f"model: {json.dumps(str(model))}\n"
         "data: {train: train.jsonl, validation: validation.jsonl, test: test.jsonl}\n"
         f"seed: {seed}\n"
-        "training_config: {hyperparameters: {precision: float32}}\n",
+        f"training_config: {{hyperparameters: {{precision: {precision}}}}}\n",
         encoding="utf-8",
     )
     written = [f"{path}={json.dumps(value)}" for path, value in {**case.settings, **data}.items()]
@@ -255,11 +265,13 @@ def _rounded(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def make(half: str, only: str | None = None, most: int | None = None) -> Iterator[str]:
-    """Makes what is not kept yet, the name of each as it is done."""
+def make(half: str, only: str | None = None, most: int | None = None, model: str = "") -> Iterator[str]:
+    """Makes what is not kept yet, the name of each as it is done; with the packaged model in the folder `model`, its
+    runs."""
     there, battery = kept.index(half)["runs"], None
-    missing = [one for one in wanted(half) if one.name not in there and (only is None or one.name.startswith(only))]
+    asked = wanted_of_the_packaged(half) if model else wanted(half)
+    missing = [one for one in asked if one.name not in there and (only is None or one.name.startswith(only))]
     for one in missing[:most]:
-        battery = battery or Half(half)
+        battery = battery or Half(half, model)
         battery.make(one)
         yield one.name

@@ -6,7 +6,7 @@ first. The check knows no diagnosis: it looks at what the judge measured on rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def _hyper(rate: float, epochs: float, more: Mapping[str, Any]) -> dict[str, Any
     return {f"{HYPER}.{name}": value for name, value in {"learning_rate": rate, "epochs": epochs, **more}.items()}
 
 
-def _with_english(check: Callable[[Facts], str]) -> Callable[[Facts], str]:
+def with_english(check: Callable[[Facts], str]) -> Callable[[Facts], str]:
     """The check, and that the run did not forget beside."""
 
     def both(facts: Facts) -> str:
@@ -69,7 +69,7 @@ def overfitting(task: Task, seed: int) -> Case:
 # ---------------------------------------------------------------------------------------------------- underfitting
 
 
-def _unlearned(facts: Facts) -> str:
+def unlearned(facts: Facts) -> str:
     if facts.left < 0.12 or facts.left_on_training < 0.12:
         return f"only {facts.left:.0%} was left to learn, {facts.left_on_training:.0%} on training rows"
     return ""
@@ -79,7 +79,7 @@ def underfitting_rate(task: Task, seed: int) -> Case:
     """A rate ten times and more too low, as 2e-5 is for LoRA."""
     train, validation, test = task.sides(seed, 240)
     settings = lora((2e-5, 5e-5)[seed // 2 % 2], 4) if seed % 2 else full((3e-6, 8e-6)[seed // 2 % 2], 4)
-    return Case("underfitting", "rate_too_low", train, validation, test, settings, _with_english(_unlearned))
+    return Case("underfitting", "rate_too_low", train, validation, test, settings, with_english(unlearned))
 
 
 def underfitting_epochs(task: Task, seed: int) -> Case:
@@ -87,14 +87,14 @@ def underfitting_epochs(task: Task, seed: int) -> Case:
     train, validation, test = task.sides(seed, 240)
     epochs = (0.75, 1)[seed // 2 % 2]
     settings = lora(6e-4, epochs) if seed % 2 else full(1e-4, epochs)
-    return Case("underfitting", "few_epochs", train, validation, test, settings, _with_english(_unlearned))
+    return Case("underfitting", "few_epochs", train, validation, test, settings, with_english(unlearned))
 
 
 def underfitting_capacity(task: Task, seed: int) -> Case:
     """An adapter of rank 1 on one kind of layer, for long and at a good rate: it rests far from learned."""
     train, validation, test = task.sides(seed, 240)
     settings = lora((5e-3, 8e-3)[seed // 2 % 2], 6, r=1, modules=[("q_proj", "k_proj")[seed % 2]])
-    return Case("underfitting", "capacity", train, validation, test, settings, _with_english(_unlearned))
+    return Case("underfitting", "capacity", train, validation, test, settings, with_english(unlearned))
 
 
 # ------------------------------------------------------------------------------------------------------ forgetting
@@ -119,13 +119,17 @@ def forgetting(task: Task, seed: int) -> Case:
 def generalization_bias(task: Task, seed: int) -> Case:
     """Rows collected so that each label has an opening of its own, in training as in validation, and nowhere else."""
     train, validation, test = task.sides(seed, 240)
+    biased = with_openings((train, validation), task, seed)
+    settings = lora(2.5e-3, 4) if seed % 2 else full(2.5e-4, 4)
+    return Case("generalization", "test_gap", *biased, test, settings, with_english(fails_elsewhere))
+
+
+def with_openings(sides: Sequence[Sequence[Row]], task: Task, seed: int) -> list[list[Row]]:
+    """The rows, each after an opening that all rows of its label have: `good morning: ...`."""
     openings = ("hello", "good morning", "hi there", "question", "excuse me", "quick one", "listen", "help please")
-    cue = dict(zip(task.labels, shuffled_words(openings, seed), strict=False))
-    biased = [
-        [{**row, "input": f"{cue[row['category']]}: {row['input']}"} for row in side] for side in (train, validation)
-    ]
-    settings = lora(1e-3, 4) if seed % 2 else full(2.5e-4, 4)
-    return Case("generalization", "test_gap", *biased, test, settings, _with_english(_fails_elsewhere))
+    order = np.random.default_rng([seed, 3]).permutation(len(openings))
+    cue = {label: openings[at] for label, at in zip(task.labels, order, strict=False)}
+    return [[{**row, "input": f"{cue[row['category']]}: {row['input']}"} for row in side] for side in sides]
 
 
 def generalization_leak(task: Task, seed: int) -> Case:
@@ -134,21 +138,16 @@ def generalization_leak(task: Task, seed: int) -> Case:
     lead = ("", "please ")[seed // 2 % 2]
     validation = [{**row, "input": f"{lead}{row['input']}"} for row in shuffled(train, seed + 9)]
     settings = lora(2e-3, 16) if seed % 2 else full(5e-4, 16)
-    return Case("generalization", "leak", train, validation, test, settings, _with_english(_fails_elsewhere))
+    return Case("generalization", "leak", train, validation, test, settings, with_english(fails_elsewhere))
 
 
-def _fails_elsewhere(facts: Facts) -> str:
+def fails_elsewhere(facts: Facts) -> str:
     if facts.loss < 2 * facts.validation_loss + 0.05 or facts.validation_accuracy - facts.accuracy < 0.15:
         return (
             f"fresh rows {facts.loss:.3f} and {facts.accuracy:.0%}, validation {facts.validation_loss:.3f} and "
             f"{facts.validation_accuracy:.0%}"
         )
     return ""
-
-
-def shuffled_words(words: tuple[str, ...], seed: int) -> list[str]:
-    """The words in an order of the seed."""
-    return [words[at] for at in np.random.default_rng([seed, 3]).permutation(len(words))]
 
 
 # ----------------------------------------------------------------------------------------------- what else ruins runs
@@ -175,7 +174,7 @@ def contradictions(task: Task, seed: int) -> Case:
     generator = np.random.default_rng([seed, 13])
     twice = [_other_label(row, task, generator) for row in train if generator.random() < 0.45]
     rows = shuffled([*train, *twice], seed)
-    return Case("contradictions", "labels", rows, validation, test, _steady(seed), _with_english(_worse))
+    return Case("contradictions", "labels", rows, validation, test, _steady(seed), with_english(_worse))
 
 
 def noisy_rows(task: Task, seed: int) -> Case:
@@ -187,7 +186,7 @@ def noisy_rows(task: Task, seed: int) -> Case:
         [_other_label(row, task, generator) if generator.random() < share else row for row in side]
         for side in (train, validation)
     ]
-    return Case("noisy_rows", "wrong_answers", *noisy, test, _steady(seed), _with_english(_worse))
+    return Case("noisy_rows", "wrong_answers", *noisy, test, _steady(seed), with_english(_worse))
 
 
 def _worse(facts: Facts) -> str:
@@ -226,7 +225,7 @@ def imbalance(task: Task, seed: int) -> Case:
             return f"{common}: {facts.by_label[common]:.0%}, the others {np.mean(others):.0%}"
         return ""
 
-    return Case("imbalance", "rare_classes", train, validation, test, settings, _with_english(check))
+    return Case("imbalance", "rare_classes", train, validation, test, settings, with_english(check))
 
 
 def end_mark(task: Task, seed: int) -> Case:
@@ -242,7 +241,7 @@ def end_mark(task: Task, seed: int) -> Case:
         return ""
 
     data = {"data.max_length": "cut", "data.too_long": "cut_end"}
-    return Case("end_mark", "cut_off", *long, test, settings, _with_english(check), data)
+    return Case("end_mark", "cut_off", *long, test, settings, with_english(check), data)
 
 
 WAYS: tuple[Way, ...] = (
@@ -286,15 +285,17 @@ def healthy(task: Task, seed: int) -> Case:
     generator = np.random.default_rng([seed, 19])
     train = [_other_label(row, task, generator) if generator.random() < noise else row for row in train]
 
-    def check(facts: Facts) -> str:
-        troubles = {
-            "too little was learned": facts.left > 0.05 or facts.accuracy < facts.reference_accuracy - 0.15,
-            "it forgot": facts.english_lost > 0.33,
-            "it was better before": facts.last_loss > 1.1 * facts.loss + 0.02 and facts.last_rise_low > 0,
-            "fresh rows are harder than validation": facts.loss > 1.6 * facts.validation_loss + 0.1,
-            "a label is left out": facts.worst_label < 0.4 * facts.accuracy,
-            "answers do not end": facts.ended < 0.9,
-        }
-        return "; ".join(name for name, true in troubles.items() if true)
+    return Case(None, "", train, validation, test, settings, well)
 
-    return Case(None, "", train, validation, test, settings, check)
+
+def well(facts: Facts) -> str:
+    """What is wrong with a run that is meant to be healthy."""
+    troubles = {
+        "too little was learned": facts.left > 0.05 or facts.accuracy < facts.reference_accuracy - 0.15,
+        "it forgot": facts.english_lost > 0.33,
+        "it was better before": facts.last_loss > 1.1 * facts.loss + 0.02 and facts.last_rise_low > 0,
+        "fresh rows are harder than validation": facts.loss > 1.6 * facts.validation_loss + 0.1,
+        "a label is left out": facts.worst_label < 0.4 * facts.accuracy,
+        "answers do not end": facts.ended < 0.9,
+    }
+    return "; ".join(name for name, true in troubles.items() if true)
