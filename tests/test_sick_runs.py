@@ -52,12 +52,18 @@ def test_a_kept_run_is_a_whole_run_directory_that_names_no_place_of_the_machine_
             assert b"/root/" not in content, path
 
 
-def test_each_half_holds_the_runs_that_it_should_or_says_which_are_missing() -> None:
-    index = kept.index("build")
-    names = {one.name for one in wanted("build")}
-    assert len(names) == 72
-    assert names <= index["runs"].keys() | index["missing"].keys()
+@pytest.mark.parametrize("half", HALVES)
+def test_a_half_has_48_sick_and_24_healthy_runs_and_keeps_each_under_its_own_seed(half: str) -> None:
+    runs = {one.name: one for one in wanted(half)}
+    assert len(runs) == 72
+    assert sum(one.way is ways.healthy for one in runs.values()) == 24
+    index = kept.index(half)
+    for name, entry in index["runs"].items():
+        if not name.startswith("packaged_"):
+            assert entry["seed"] in runs[name].seeds
     assert not index["runs"].keys() & index["missing"].keys()
+    archives = {path.name.removesuffix(".tar.xz") for path in (kept.FOLDER / half).glob("*.tar.xz")}
+    assert archives == set(index["runs"])
 
 
 def test_no_seed_of_one_half_is_a_seed_of_the_other() -> None:

@@ -17,6 +17,8 @@ from luthier.statistics import wilson
 
 PAGE = ROOT / "docs" / "sick-runs.md"
 HEALTHY = "healthy"
+WANTED = 72
+"""Runs of a half, those with the packaged model not counted."""
 RIGHT, ACCUSED = 0.85, 2
 """What is wanted: right symptom first in so many of the sick runs, of the healthy ones at most so many accused."""
 
@@ -155,6 +157,8 @@ def _made(half: str, index: Mapping[str, Any]) -> list[str]:
         f"{seconds[-1]:.0f} seconds a run, {seconds[len(seconds) // 2]:.0f} in the middle. {len(again)} runs were not "
         "what they were meant to be, by the judge's measure, and were replaced by those of the next seed.",
     ]
+    if len(index["runs"]) < WANTED:
+        lines.append(f"{len(index['runs'])} of the {WANTED} runs are made so far.")
     if index["missing"]:
         lines.append(f"No seed gave {', '.join(f'`{name}`' for name in index['missing'])}.")
     rules = index.get("rules")

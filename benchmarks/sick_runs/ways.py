@@ -137,12 +137,12 @@ def generalization_leak(task: Task, seed: int) -> Case:
     train, _, test = task.sides(seed, 5 * len(task.labels))
     lead = ("", "please ")[seed // 2 % 2]
     validation = [{**row, "input": f"{lead}{row['input']}"} for row in shuffled(train, seed + 9)]
-    settings = lora(2e-3, 16) if seed % 2 else full(5e-4, 16)
+    settings = lora(4e-3, 20) if seed % 2 else full(5e-4, 16)
     return Case("generalization", "leak", train, validation, test, settings, with_english(fails_elsewhere))
 
 
 def fails_elsewhere(facts: Facts) -> str:
-    if facts.loss < 2 * facts.validation_loss + 0.05 or facts.validation_accuracy - facts.accuracy < 0.15:
+    if facts.loss < 1.5 * facts.validation_loss or facts.validation_accuracy - facts.accuracy < 0.15:
         return (
             f"fresh rows {facts.loss:.3f} and {facts.accuracy:.0%}, validation {facts.validation_loss:.3f} and "
             f"{facts.validation_accuracy:.0%}"
