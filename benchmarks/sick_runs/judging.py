@@ -39,7 +39,7 @@ class Scores:
     @property
     def each(self) -> np.ndarray:
         """Nats a token of each row."""
-        return self.loss / self.tokens
+        return np.asarray(self.loss / self.tokens)
 
     @property
     def accuracy(self) -> float:

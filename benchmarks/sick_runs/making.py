@@ -22,7 +22,7 @@ from benchmarks.sick_runs.cases import Case, Facts, Task, few_labels, tasks
 from benchmarks.sick_runs.judging import Judge, Scores, shares
 from benchmarks.sick_runs.real_rows import Row, Text, english
 from benchmarks.sick_runs.tiny_model import RECIPES, as_read, tiny_model
-from benchmarks.sick_runs.ways import WAYS, Way, full, healthy, lora
+from benchmarks.sick_runs.ways import WAYS, Way, full, healthy
 from luthier.errors import UserError
 from luthier.runs.run import Run
 
@@ -88,7 +88,7 @@ class Half:
         """A good run of the task, with as many clean rows as any run has."""
         if task.name not in self.references:
             train, validation, test = task.sides(1, packaged.ROWS if self.named else 280)
-            settings = lora(1e-3, 3, **packaged.USUAL) if self.named else full(3e-4, 7)
+            settings = packaged.usual(1e-3, 3) if self.named else full(3e-4, 7)
             case = Case(None, "", train, validation, test, settings, lambda facts: "")
             folder = PLACE / self.name / f"reference-{task.name}-{self.model.name}"
             if not (folder / "weights").is_dir():

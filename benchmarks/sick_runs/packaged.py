@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.sick_runs.cases import Case, Facts, Task
 from benchmarks.sick_runs.ways import Way, fails_elsewhere, lora, unlearned, well, with_english, with_openings
 
 ROWS = 96
 HELD_BACK = 32
 """Rows of validation, and as many of the test."""
-USUAL = {"r": 16, "modules": ["q_proj", "v_proj"]}
+
+
+def usual(rate: float, epochs: float) -> dict[str, Any]:
+    """LoRA as it comes."""
+    return lora(rate, epochs, r=16, modules=["q_proj", "v_proj"])
 
 
 def packaged_overfitting(task: Task, seed: int) -> Case:
@@ -20,13 +26,13 @@ def packaged_overfitting(task: Task, seed: int) -> Case:
             return f"fresh rows: {facts.loss:.3f} at the best checkpoint, {facts.last_loss:.3f} at the last"
         return ""
 
-    return Case("overfitting", "small_dataset", train, validation, test, lora(3e-3, 14, **USUAL), check)
+    return Case("overfitting", "small_dataset", train, validation, test, usual(3e-3, 14), check)
 
 
 def packaged_underfitting(task: Task, seed: int) -> Case:
     """The rate of the mission's example, which is far too low for LoRA."""
     train, validation, test = task.sides(seed, ROWS, HELD_BACK, HELD_BACK)
-    return Case("underfitting", "rate_too_low", train, validation, test, lora(2e-5, 2, **USUAL), unlearned)
+    return Case("underfitting", "rate_too_low", train, validation, test, usual(2e-5, 2), unlearned)
 
 
 def packaged_forgetting(task: Task, seed: int) -> Case:
@@ -42,14 +48,14 @@ def packaged_forgetting(task: Task, seed: int) -> Case:
 def packaged_bias(task: Task, seed: int) -> Case:
     """Each label has an opening of its own, in training and validation only."""
     train, validation, test = task.sides(seed, ROWS, HELD_BACK, HELD_BACK)
-    biased = with_openings((train, validation), task, seed)
-    return Case("generalization", "test_gap", *biased, test, lora(1e-3, 2, **USUAL), with_english(fails_elsewhere))
+    train, validation = with_openings((train, validation), task, seed)
+    return Case("generalization", "test_gap", train, validation, test, usual(1e-3, 2), with_english(fails_elsewhere))
 
 
 def packaged_healthy(task: Task, seed: int) -> Case:
     """LoRA at its usual rate, on two layers' kinds or on all."""
     train, validation, test = task.sides(seed, ROWS, HELD_BACK, HELD_BACK)
-    settings = lora(1e-3, 3, **USUAL) if seed % 2 else lora(3e-4, 3, r=16)
+    settings = usual(1e-3, 3) if seed % 2 else lora(3e-4, 3, r=16)
     return Case(None, "", train, validation, test, settings, well)
 
 

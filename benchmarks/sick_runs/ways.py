@@ -119,9 +119,9 @@ def forgetting(task: Task, seed: int) -> Case:
 def generalization_bias(task: Task, seed: int) -> Case:
     """Rows collected so that each label has an opening of its own, in training as in validation, and nowhere else."""
     train, validation, test = task.sides(seed, 240)
-    biased = with_openings((train, validation), task, seed)
+    train, validation = with_openings((train, validation), task, seed)
     settings = lora(2.5e-3, 4) if seed % 2 else full(2.5e-4, 4)
-    return Case("generalization", "test_gap", *biased, test, settings, with_english(fails_elsewhere))
+    return Case("generalization", "test_gap", train, validation, test, settings, with_english(fails_elsewhere))
 
 
 def with_openings(sides: Sequence[Sequence[Row]], task: Task, seed: int) -> list[list[Row]]:
@@ -182,11 +182,11 @@ def noisy_rows(task: Task, seed: int) -> Case:
     train, validation, test = task.sides(seed, 280)
     generator = np.random.default_rng([seed, 17])
     share = (0.2, 0.3)[seed // 2 % 2]
-    noisy = [
+    train, validation = (
         [_other_label(row, task, generator) if generator.random() < share else row for row in side]
         for side in (train, validation)
-    ]
-    return Case("noisy_rows", "wrong_answers", *noisy, test, _steady(seed), with_english(_worse))
+    )
+    return Case("noisy_rows", "wrong_answers", train, validation, test, _steady(seed), with_english(_worse))
 
 
 def _worse(facts: Facts) -> str:
@@ -232,7 +232,7 @@ def end_mark(task: Task, seed: int) -> Case:
     """Answers of training rows run on and are cut at the limit: the mark at which an answer stops is never seen."""
     train, validation, test = task.sides(seed, 200)
     tail = (" because the text says so, as we can see from the words in it and from what was asked before", " . " * 24)
-    long = [[{**row, "output": row["output"] + tail[seed % 2]} for row in side] for side in (train, validation)]
+    train, validation = (_running_on(side, tail[seed % 2]) for side in (train, validation))
     settings = lora(1.2e-3, 4) if seed // 2 % 2 else full(3e-4, 4)
 
     def check(facts: Facts) -> str:
@@ -241,7 +241,11 @@ def end_mark(task: Task, seed: int) -> Case:
         return ""
 
     data = {"data.max_length": "cut", "data.too_long": "cut_end"}
-    return Case("end_mark", "cut_off", *long, test, settings, with_english(check), data)
+    return Case("end_mark", "cut_off", train, validation, test, settings, with_english(check), data)
+
+
+def _running_on(rows: Sequence[Row], tail: str) -> list[Row]:
+    return [{**row, "output": row["output"] + tail} for row in rows]
 
 
 WAYS: tuple[Way, ...] = (
