@@ -94,7 +94,6 @@ bench-advice: setup ## the advised method against the best of five on six tasks 
 bench-sick: setup ## the battery of sick runs, and what diagnosis says of them (about an hour; goes on where it was stopped)
 	$(RUN) -m benchmarks.sick_runs build $(ARGS)
 	$(RUN) -m benchmarks.sick_runs table build
-	$(RUN) -m benchmarks.sick_runs table held-out
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
