@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-review bench-preference bench-remedies lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-review bench-preference bench-remedies bench-sick lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -99,6 +99,10 @@ bench-preference: setup-bench ## preference tuning beside TRL's DPOTrainer (abou
 
 bench-remedies: setup ## eight sick runs, remedied and measured again (about 2 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.remedies $(ARGS)
+
+bench-sick: setup ## the battery of sick runs, and what diagnosis says of them (about an hour; goes on where it was stopped)
+	$(RUN) -m benchmarks.sick_runs build $(ARGS)
+	$(RUN) -m benchmarks.sick_runs table build
 
 lock: setup ## resolve the dependencies anew into requirements*.lock (add ARGS=--upgrade to move them)
 	CUSTOM_COMPILE_COMMAND="make lock" $(COMPILE) $(WHEELS) $(ARGS) --extra dev --output-file requirements.lock pyproject.toml
