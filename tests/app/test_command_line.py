@@ -24,6 +24,7 @@ VERBS = (
     "compare",
     "review",
     "diagnose",
+    "remedy",
     "check",
     "estimate",
     "chat",
