@@ -12,6 +12,8 @@ from typing import Any
 
 from benchmarks.measuring import ROOT
 from benchmarks.sick_runs import kept
+from luthier.diagnosis import diagnose
+from luthier.diagnosis.seen import read
 from luthier.runs.run import Run
 from luthier.statistics import wilson
 
@@ -47,9 +49,6 @@ def look(half: str) -> list[Found]:
 
 
 def _found(name: str, entry: Mapping[str, Any], folder: Path) -> Found:
-    from luthier.diagnosis import diagnose  # type: ignore[import-not-found, unused-ignore]
-    from luthier.diagnosis.seen import read  # type: ignore[import-not-found, unused-ignore]
-
     findings = diagnose(read(Run.open(folder))).findings
     first = findings[0] if findings else None
     return Found(

@@ -72,7 +72,8 @@ def leading(row: Tokenized) -> int:
 
     Of tokens a b c d with weights 0 1 1 0 it is 2: c is predicted from b.
     """
-    return max(1, int(np.flatnonzero(row.weights)[-1])) if row.trained_tokens else len(row.tokens)
+    trained = np.flatnonzero(row.weights)
+    return max(1, int(trained[-1])) if len(trained) else len(row.tokens)
 
 
 def lay_out(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from luthier.runs import whole
-from luthier.runs.planned import PlannedFolder, folder_name, read_object
+from luthier.runs.planned import PlannedFolder, read_object
 from luthier.runs.run import Run
 
 
@@ -31,7 +31,7 @@ class ComparisonFolder(PlannedFolder):
     @classmethod
     def find(cls, root: Path, stem: str, plan: Mapping[str, Any], name: str | None = None) -> ComparisonFolder:
         """The comparison that was begun with the same plan, or a new one: `root/<name>`, or `root/<stem>-methods`."""
-        return cls.planned(root, f"{folder_name(stem, 'rows')}-methods", plan, name)
+        return cls.planned(root, f"{whole.folder_name(stem, 'rows')}-methods", plan, name)
 
     @property
     def search(self) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,22 +89,11 @@ class KeptAnswers:
         """Keeps one more answer at once."""
         whole.append(self.path, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Only one process adds to them: a second one gets a `UserError`. A killed process holds nothing."""
-        from filelock import FileLock, Timeout
-
-        with whole.to_disk(self.path):
-            held = FileLock(self.path.with_suffix(".lock"), blocking=False)
-            try:
-                held.acquire()
-            except Timeout:
-                remedy = "wait until it ends, or stop it with Ctrl-C there"
-                raise mistake("another process is writing these answers", self.asked.out, remedy) from None
-        try:
-            yield
-        finally:
-            held.release()
+        remedy = "wait until it ends, or stop it with Ctrl-C there"
+        busy = mistake("another process is writing these answers", self.asked.out, remedy)
+        return whole.locked(self.path.with_suffix(".lock"), self.path, lambda: busy)
 
     @property
     def _record(self) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -62,22 +62,11 @@ class PlannedFolder:
         run = Run(self.folder / name)
         return run if (run.folder / "run.json").is_file() else None
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Only one process works here: a second one gets a `UserError`. A killed process holds nothing."""
-        from filelock import FileLock, Timeout
-
-        with whole.to_disk(self.folder):
-            held = FileLock(self.folder / ".lock", blocking=False)
-            try:
-                held.acquire()
-            except Timeout:
-                remedy = "wait until it ends, or stop it with Ctrl-C there"
-                raise mistake(f"another process is at this {self.WHAT}", str(self.folder), remedy) from None
-        try:
-            yield
-        finally:
-            held.release()
+        remedy = "wait until it ends, or stop it with Ctrl-C there"
+        busy = mistake(f"another process is at this {self.WHAT}", str(self.folder), remedy)
+        return whole.locked(self.folder / ".lock", self.folder, lambda: busy)
 
     @property
     def _plan(self) -> Path:
@@ -88,11 +77,6 @@ class PlannedFolder:
         """Which parts of the plan are others now."""
         names = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
         return f"a {cls.WHAT} that was begun with other {' and '.join(names)}"
-
-
-def folder_name(stem: str, instead: str) -> str:
-    """A stem as it may name a folder."""
-    return re.sub(r"[^\w.+-]+", "-", stem).strip("-_.+") or instead
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

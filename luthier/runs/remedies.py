@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from luthier.runs import whole
-from luthier.runs.planned import PlannedFolder, folder_name, read_object
+from luthier.runs.planned import PlannedFolder, read_object
 from luthier.runs.run import Run
 
 
@@ -31,7 +31,7 @@ class RemedyFolder(PlannedFolder):
     def find(cls, run: Run) -> RemedyFolder:
         """What was begun for this run as it is, or a new folder beside it."""
         plan = {"run": run.name, "fingerprint": run.fingerprint()}
-        return cls.planned(run.folder.parent, f"{folder_name(run.name, 'run')}-remedy", plan)
+        return cls.planned(run.folder.parent, f"{whole.folder_name(run.name, 'run')}-remedy", plan)
 
     def rounds(self) -> list[dict[str, Any]]:
         """What was decided so far, a round an entry."""

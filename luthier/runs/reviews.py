@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +69,7 @@ class KeptReview:
     @classmethod
     def begin(cls, run: Run, terms: Terms, items: Iterable[ReviewItem]) -> KeptReview:
         """A new review, whole or absent."""
-        stem = re.sub(r"[^\w.+-]+", "-", terms.against).strip("-_.+") or "run"
+        stem = whole.folder_name(terms.against, "run")
         root = run.folder / "review"
         whole.make_folder(root)
         number = 1
@@ -117,22 +116,11 @@ class KeptReview:
         except (OSError, ValueError, KeyError, TypeError, msgspec.ValidationError) as error:
             raise mistake(f"the items cannot be read: {error}", str(path), "begin another review with --new") from error
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Only one process takes votes: a second one gets a `UserError`. A killed process holds nothing."""
-        from filelock import FileLock, Timeout
-
-        with whole.to_disk(self.folder):
-            held = FileLock(self.folder / ".lock", blocking=False)
-            try:
-                held.acquire()
-            except Timeout:
-                remedy = "use its page, or end it with Ctrl-C there"
-                raise mistake("another process has this review open", str(self.folder), remedy) from None
-        try:
-            yield
-        finally:
-            held.release()
+        remedy = "use its page, or end it with Ctrl-C there"
+        busy = mistake("another process has this review open", str(self.folder), remedy)
+        return whole.locked(self.folder / ".lock", self.folder, lambda: busy)
 
     def write_result(self, run: Run, reviewed: Mapping[str, Any], votes: Sequence[Vote]) -> Path:
         """reviewed.json here and the same as reports/review.json of the run; the votes go into votes.jsonl in the place

@@ -73,7 +73,7 @@ class Run:
     @classmethod
     def create_numbered(cls, root: Path, stem: str, method: str) -> Run:
         """A new run `root/<stem>-<method>-<n>`, with the first number above those there are: `tickets-lora-3`."""
-        plain = re.sub(r"[^\w.+-]+", "-", stem).strip("-_.+") or "run"
+        plain = whole.folder_name(stem, "run")
         prefix = f"{plain}-{method}-"
         taken = [path.name.removeprefix(prefix) for path in root.glob(f"{prefix}*")]
         number = max((int(text) for text in taken if text.isdecimal()), default=0) + 1
@@ -131,24 +131,18 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Only one process writes a run: a second one gets a `UserError`. A killed process holds nothing, and what it
         left half-made is cleared away first."""
-        from filelock import FileLock, Timeout
 
-        with whole.to_disk(self.folder):
-            held = FileLock(self.folder / ".lock", blocking=False)
-            try:
-                held.acquire()
-            except Timeout:
-                who = "another process"
-                with suppress(UserError):
-                    who = f"process {self.status().pid}"
-                remedy = "wait until it ends, or stop it with Ctrl-C there"
-                raise mistake(f"{who} is writing this run", str(self.folder), remedy) from None
-        try:
+        def busy() -> UserError:
+            who = "another process"
+            with suppress(UserError):
+                who = f"process {self.status().pid}"
+            remedy = "wait until it ends, or stop it with Ctrl-C there"
+            return mistake(f"{who} is writing this run", str(self.folder), remedy)
+
+        with whole.locked(self.folder / ".lock", self.folder, busy):
             whole.recover(self.folder)
             whole.recover(self._checkpoints)
             yield
-        finally:
-            held.release()
 
     # ---------------------------------------------------------------------------------- settings, rows, environment
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import orjson
 
-from luthier.errors import mistake
+from luthier.errors import UserError, mistake
 
 Operation = Literal["make", "write", "sync", "rename", "remove"]
 
@@ -48,6 +48,29 @@ def to_disk(path: Path) -> Iterator[None]:
                 "the folder is gone: moved or deleted while it was in use", str(path.parent), remedy
             ) from error
         raise
+
+
+@contextmanager
+def locked(file: Path, where: Path, refused: Callable[[], UserError]) -> Iterator[None]:
+    """Only one process is inside: a second one gets the error that `refused` gives. A killed process holds nothing.
+    `where` is what a disk's fault is said of."""
+    from filelock import FileLock, Timeout
+
+    with to_disk(where):
+        held = FileLock(file, blocking=False)
+        try:
+            held.acquire()
+        except Timeout:
+            raise refused() from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def folder_name(stem: str, instead: str) -> str:
+    """A stem as it may name a folder: `my rows!` becomes `my-rows`; `instead` where nothing of it is left."""
+    return re.sub(r"[^\w.+-]+", "-", stem).strip("-_.+") or instead
 
 
 def write_bytes(path: Path, content: bytes) -> None:
