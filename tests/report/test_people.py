@@ -13,9 +13,9 @@ from luthier.flow import Choice, Message, Place, ReviewItem, Vote
 from luthier.report.page import render
 from luthier.report.people import people
 from luthier.report.view import View
-from tests.report.test_page_in_browser import browser, show
+from tests.report.test_page_in_browser import show
 
-__all__ = ["browser", "show"]  # the fixtures
+__all__ = ["show"]  # the fixture
 
 RUN: Choice = "run"
 CHOICES: tuple[Choice, ...] = (*(RUN for _ in range(9)), "against", "both_good", "both_bad")

@@ -15,9 +15,6 @@ from luthier.data.check import Gathered, look
 from luthier.data.quality import measure
 from luthier.flow import result_of
 from luthier.report.quality import LETTERS_SHOWN, ROWS_SHOWN, quality_page
-from tests.report.test_page_in_browser import browser
-
-__all__ = ["browser"]
 
 HOSTILE = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>{{ 7*7 }}"
 

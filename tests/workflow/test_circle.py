@@ -8,19 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from luthier.evaluation.review import shown
 from luthier.flow import Choice, ReviewItem
-from luthier.jobs.votes import open_votes
 from luthier.workflow import votes_out
 from luthier.workflow.review import prepare_review
 from luthier.workflow.train import Trained, train
-from luthier.workflow.voted import conclude
 from tests.workflow.conftest import worked
+from tests.workflow.voting import voted, votes_of
 
 
 def scripted(item: ReviewItem) -> Choice:
     """What the script says of an item."""
-    if item.check or len(item.run) == len(item.against):
+    if len(item.run) == len(item.against):
         return "both_bad"
     return "run" if len(item.run) > len(item.against) else "against"
 
@@ -29,15 +27,9 @@ def reviewed(run: Path, against: str, rows: Path, out: Path) -> Any:
     """A review of a run in which the script votes on every item; its votes go into a file of preference rows."""
     work = prepare_review(str(run), against=against, data=str(rows), max_tokens=6, kind="scripted")
     prepared = worked(work)[0]
-    terms = prepared.terms
-    with open_votes(prepared.review.database, prepared.items, each_by=terms.each_by, seed=terms.seed) as votes:
-        votes.add_raters(1, terms.kind)
-        [rater] = votes.raters()
-        while asked := votes.next(rater):
-            votes.vote(rater, asked.item, shown(scripted(votes.items[asked.item]), asked.left))
-        found = worked(conclude(prepared, votes.votes(), [rater.name]))[0]
-        if found.report.wins + found.report.losses:
-            votes_out.write(prepared, votes.votes(), found, str(out), "trl")
+    found = voted(prepared, scripted)
+    if found.report.wins + found.report.losses:
+        votes_out.write(prepared, votes_of(prepared), found, str(out), "trl")
     return found.report
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from luthier.app import reviewing
 from luthier.app.reviewing import review
 from luthier.data.check import load_rows
 from luthier.errors import UserError
-from luthier.evaluation.review import shown
-from luthier.flow import Answer, Choice, Conversation, Message, Note, Place, ReviewItem
+from luthier.flow import Answer, Conversation, Message, Note, Place
 from luthier.jobs.votes import Votes, open_votes
 from luthier.runs.reviews import KeptReview, read_votes
 from luthier.runs.run import Run
@@ -31,8 +29,9 @@ from luthier.workflow import votes_out
 from luthier.workflow.evaluate import evaluate
 from luthier.workflow.review import _items, prepare_review
 from luthier.workflow.train import Trained
-from luthier.workflow.voted import Prepared, conclude
+from luthier.workflow.voted import Prepared
 from tests.workflow.conftest import worked, write_rows
+from tests.workflow.voting import voted, votes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = 6
@@ -46,21 +45,6 @@ def run(trained: Trained, tmp_path: Path) -> Path:
 def prepared_for(run: Path, **options: Any) -> Prepared:
     given: dict[str, Any] = {"max_tokens": TOKENS, "kind": "person"} | options
     return worked(prepare_review(str(run), **given))[0]
-
-
-def voted(prepared: Prepared, choose: Callable[[ReviewItem], Choice], raters: int = 1, most: int = 10**6) -> Any:
-    """A script votes as `choose` says; what comes of it."""
-    terms = prepared.terms
-    with open_votes(prepared.review.database, prepared.items, each_by=terms.each_by, seed=terms.seed) as votes:
-        votes.add_raters(raters, terms.kind)
-        for rater in votes.raters():
-            done = 0
-            while done < most and (asked := votes.next(rater)):
-                item = votes.items[asked.item]
-                choice: Choice = choose(item) if not item.check else "both_bad"
-                votes.vote(rater, asked.item, shown(choice, asked.left))
-                done += 1
-        return worked(conclude(prepared, votes.votes(), [rater.name for rater in votes.raters()]))[0]
 
 
 def test_both_models_answer_once_and_the_review_goes_on_where_it_was(run: Path) -> None:
@@ -157,7 +141,7 @@ def test_votes_become_files_a_verdict_and_rows_that_train(run: Path, tmp_path: P
     assert {one.metric: one for one in again.targets}["human_eval"] == target
     for form, keys in (("trl", {"prompt", "chosen"}), ("openai", {"input", "preferred_output"})):
         out = tmp_path / f"{form}.jsonl"
-        written = votes_out.write(prepared, _votes_of(prepared), found, str(out), form)  # type: ignore[arg-type]
+        written = votes_out.write(prepared, votes_of(prepared), found, str(out), form)  # type: ignore[arg-type]
         assert (written.rows, written.left_out["tied"]) == (real - ties, ties)
         rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
         assert keys <= set(rows[0])
@@ -170,12 +154,6 @@ def test_votes_become_files_a_verdict_and_rows_that_train(run: Path, tmp_path: P
             assert (row.messages[-1].content, row.rejected[-1].content) == (item.run, item.against)
         with pytest.raises(UserError, match="the file exists, and is left as it is"):
             votes_out.require(str(out), "trl")
-
-
-def _votes_of(prepared: Prepared) -> list[Any]:
-    terms = prepared.terms
-    with open_votes(prepared.review.database, prepared.items, each_by=terms.each_by, seed=terms.seed) as votes:
-        return votes.votes()
 
 
 def test_scripted_votes_fill_no_target_and_those_of_people_go_before_them(run: Path) -> None:

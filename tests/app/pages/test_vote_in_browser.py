@@ -15,23 +15,12 @@ import pytest
 from luthier.evaluation.review import shown
 from luthier.flow import Choice, Message, ReviewItem
 from tests.app.pages.conftest import Opened, item
-from tests.report.test_page_in_browser import CHROMIUM, CONTRAST, FLAGS
+from tests.report.test_page_in_browser import CONTRAST
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 MARKUP = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"><b>bold</b>"
 LONG = "A sentence of an answer that does not end. " * 4000
 WIDE = "W" * 5000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser: {CHROMIUM} is absent (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield opened
-        opened.close()
 
 
 class Shown:
