@@ -110,14 +110,15 @@ def train(
     listen: Listen | None = None,
 ) -> Trained:
     """Tunes a model: `luthier.train("rows.jsonl", overrides=["seed=1"])`. Makes `root/name`, or goes on with `resume`.
-    With `on_trouble="stop"` a run that goes wrong ends there, evaluated and saved.
+    With `on_trouble="stop"` a run that goes wrong ends there, evaluated and saved; with `"remedy"` what `remedy` does
+    comes then, into `Trained.remedied`.
 
     Raises `luthier.errors.Stopped` after Ctrl-C or SIGTERM, with everything saved.
     """
     from luthier.flow import result_of
-    from luthier.workflow.train import train
+    from luthier.workflow.remedied_training import trained_and_remedied
 
-    work = train(
+    work = trained_and_remedied(
         _listed(files), data=data, overrides=overrides, name=name, resume=resume, on_trouble=on_trouble, root=root
     )
     return result_of(work, listen)

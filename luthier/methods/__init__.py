@@ -27,6 +27,8 @@ Where the result is an adapter
 
 Where it can be done
 
+- `interpolate(tuned, share, base)`: takes the weights back towards base's, which `base()` loads anew, and
+  `interpolates(settings)`: whether these settings let it;
 - `merge(tuned)`: takes the adapter into the weights, so that a plain model is left;
 - `load_base(source, dtype, settings)`: the model before tuning where that is not the plain one; `settings` are those of
   `SECTION`, and `saved_settings(folder)` gives them of an adapter;

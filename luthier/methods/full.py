@@ -91,3 +91,20 @@ def load(tuned: Tuned, folder: Path) -> None:
             load_model(tuned.model, path)
         except RuntimeError as error:
             raise mistake(f"the weights are not this model's: {error}", str(path), AGAIN) from error
+
+
+def interpolates(settings: Settings) -> bool:
+    """Whether there are weights between base's and these: there are."""
+    del settings
+    return True
+
+
+def interpolate(tuned: Tuned, share: float, base: Callable[[], torch.nn.Module]) -> None:
+    """The weights become base + `share` x (tuned - base), in place. Wortsman et al., Robust fine-tuning of zero-shot
+    models (2022)."""
+    import torch
+
+    before = dict(base().named_parameters())
+    with torch.no_grad():
+        for name, own in tuned.model.named_parameters():
+            own.copy_(torch.lerp(before[name].to(own), own, share))

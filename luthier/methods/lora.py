@@ -268,6 +268,23 @@ def merge(tuned: Tuned) -> None:
     del tuned.model.peft_config
 
 
+def interpolates(settings: Settings) -> bool:
+    """Whether there are weights between base's and these: DoRA's change is no multiple of anything that it keeps."""
+    return not settings.use_dora
+
+
+def interpolate(tuned: Tuned, share: float, base: Callable[[], torch.nn.Module]) -> None:
+    """The weights become base + `share` x (tuned - base), in place: B A is scaled, and so is what PiSSA takes away."""
+    del base
+    import torch
+
+    with torch.no_grad():
+        for name, own in _parts(tuned).items():
+            if ".lora_B." in name:
+                for part in own:
+                    part.mul_(share)
+
+
 # --------------------------------------------------------------------------------------- layers that are asked for
 
 

@@ -48,6 +48,7 @@ learning_rate = lora.learning_rate
 virtual_tokens = lora.virtual_tokens
 trainable_parameters = lora.trainable_parameters
 load = lora.load
+interpolates, interpolate = lora.interpolates, lora.interpolate
 
 
 def missing() -> Mistake | None:

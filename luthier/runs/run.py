@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -81,6 +82,23 @@ class Run:
             number += 1
         return run
 
+    def copied(self, root: Path, name: str, settings: str, provenance: Any) -> Run:
+        """A new run `root/name` that stands where this one ended, with settings of its own: rows, log and checkpoints
+        are this one's; result, answers and reports are to be made. Its checkpoints take no room of their own where the
+        disk can hold a file under two names. Cut short, it is damaged and can be discarded."""
+        run = type(self).create(root, name)
+        with whole.to_disk(run.folder):
+            for part in ("rows.json", "mask.json", "environment.json", "passes.json", "log.jsonl", REPLAY, REFERENCE):
+                if (self.folder / part).is_file():
+                    whole.make_folder((run.folder / part).parent)
+                    whole.write_bytes(run.folder / part, (self.folder / part).read_bytes())
+            shutil.copytree(self._checkpoints, run._checkpoints, copy_function=_same_file)
+        run.write_settings(settings, provenance)
+        before = self.status()
+        run.update(state="stopped", last_step=before.last_step, best_step=before.best_step)
+        run.seal()
+        return run
+
     @classmethod
     def open(cls, path: Path) -> Run:
         """The run in a folder. Raises `UserError` with the nearest runs where it is none."""
@@ -114,9 +132,16 @@ class Run:
         """run.json, and whether the run is dead. Raises `UserError` where it is broken or of a later version."""
         return status.read(self._status_path)
 
-    def update(self, *, state: State | None = None, last_step: int | None = None, best_step: int | None = None) -> None:
+    def update(
+        self,
+        *,
+        state: State | None = None,
+        last_step: int | None = None,
+        best_step: int | None = None,
+        stopped_because: str | None = None,
+    ) -> None:
         """Write run.json anew: what is given changes; pid and heartbeat become those of now."""
-        given = {"state": state, "last_step": last_step, "best_step": best_step}
+        given = {"state": state, "last_step": last_step, "best_step": best_step, "stopped_because": stopped_because}
         status.update(self._status_path, **{key: value for key, value in given.items() if value is not None})
 
     def beating(self) -> AbstractContextManager[None]:
@@ -464,6 +489,15 @@ class Run:
         if not self._log_path.is_file():
             return []
         return self._log_path.read_bytes().split(b"\n")[:-1]
+
+
+def _same_file(source: str, target: str) -> str:
+    """A second name for a file that nobody changes, or a copy where the disk has no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _entry(line: bytes, number: int, path: Path) -> LogEntry:

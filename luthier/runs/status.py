@@ -26,7 +26,7 @@ _WRITING = threading.Lock()
 @dataclass(frozen=True, slots=True)
 class Status:
     """run.json: `heartbeat` is when it was last written, in seconds since 1970; `best_step` is None before the first
-    evaluation.
+    evaluation. `stopped_because` says why training ended before its last step, where it did.
 
     The state `dead` never stands in the file: it is what a reader sees of a run that says `running` and was not written
     for half a minute. The clock decides nothing else.
@@ -37,6 +37,7 @@ class Status:
     heartbeat: float
     last_step: int = 0
     best_step: int | None = None
+    stopped_because: str = ""
 
 
 def begin(path: Path) -> None:
@@ -100,6 +101,7 @@ def _read(path: Path) -> Status:
     if not isinstance(content, dict) or content.get("version") != VERSION:
         later = "take the Luthier that wrote it: pip install -U luthier"
         raise mistake(f"is of another version than {VERSION}", str(path), later)
+    content.setdefault("stopped_because", "")  # which runs of before have not
     try:
         status = Status(**{field.name: content[field.name] for field in fields(Status)})
     except KeyError as error:

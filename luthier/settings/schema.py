@@ -242,6 +242,10 @@ class Hyperparameters(Section):
     early_stopping: Count | None = Field(
         default=None, description="Stop after this many evaluations in a row without a better `metric`."
     )
+    interpolation: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="How far the result goes from base to what was learned; 1: all the way.",
+    )
 
 
 class PreferenceConfig(Section):

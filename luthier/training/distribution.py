@@ -125,7 +125,7 @@ class World:
 @contextmanager
 def joined() -> Iterator[World]:
     """Within, this process stands in line with the others that torchrun started; alone where it started none."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = processes()
     if size == 1:
         yield World()
         return
@@ -140,6 +140,11 @@ def joined() -> Iterator[World]:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def processes() -> int:
+    """How many processes train together, as torchrun says; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _device() -> torch.device:

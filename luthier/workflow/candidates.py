@@ -15,6 +15,8 @@ HYPER: Final = "training_config.hyperparameters"
 EVALUATION: Final = "training_config.evaluation"
 LENGTH: Final = frozenset(f"{HYPER}.{name}" for name in ("epochs", "max_steps", "max_minutes", "early_stopping"))
 """Settings that say how long a run is, and nothing else: in equally short runs they show nothing."""
+AT_THE_END: Final = frozenset((f"{HYPER}.interpolation",))
+"""Settings that say what is made of the weights after the last step: a run of others begins where this one ended."""
 KEPT_AS_RESOLVED: Final = frozenset(("name", "data.date", "tuning_method", "objective"))
 MOST_SHORT: Final = 0.5
 """Of the original's tokens, for each short run."""
@@ -41,6 +43,11 @@ class Candidate:
     def only_length(self) -> bool:
         """Whether it changes nothing but how long the run is."""
         return not self.without and set(self.settings) <= LENGTH
+
+    @property
+    def only_the_end(self) -> bool:
+        """Whether it trains nothing anew."""
+        return not self.without and set(self.settings) <= AT_THE_END
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +90,20 @@ class Round:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What costs are worked out by: the run's settings by path, its training rows, of which it took `row_tokens` a row
-    and step, and the original's tokens of rows in all."""
+    and step, and the tokens of rows that costs are multiples of: the original's, all its steps counted."""
 
     settings: Mapping[str, Any]
     rows: int
     row_tokens: float
-    original: int
+    original: float
 
     def times(self, candidate_settings: Mapping[str, Any], without: int = 0) -> float:
         """What a run with other settings costs, as a multiple of the original. What early stopping, a limit of minutes
         or rows too long take away is not foreseen."""
         from luthier.training.schedule import count_steps
 
+        if set(candidate_settings) <= AT_THE_END and candidate_settings and not without:
+            return 0.0
         both = {**self.settings, **candidate_settings}
         rows = (self.rows - without) * _share(both) / _share(self.settings)
         batch = int(both[f"{HYPER}.batch_size"])
@@ -114,9 +123,9 @@ def decided(
     `spent` are gone.
 
     Findings stand surest first and remedies in their order; the first remedies of the first findings are taken, the
-    ways of two findings mixed. So many are taken that a short run of each leaves room for one in full. One alone is
-    not run short; nor is one that only changes how long a run is. `share` is the length of short runs that were made
-    already, for less in all.
+    ways of two findings mixed. So many are taken that a short run of each leaves room for one in full, and those that
+    train nothing anew besides. One alone is not run short; nor is one that only changes how long a run is, or what is
+    made of the weights at its end. `share` is the length of short runs that were made already, for less in all.
     """
     room = at_most - spent
     taken: list[Candidate] = []
@@ -133,7 +142,7 @@ def decided(
         if times > room + 0.05:
             left_out.setdefault(name, f"it would take {times:.1f} times the original, over the {room:.1f} there are")
             continue
-        if len(taken) == most:
+        if times and sum(one.times > 0 for one in taken) == most:
             left_out.setdefault(name, f"{most} are tried in this budget: type a larger --at-most")
             continue
         label = f"{number}-{_slug(remedy.name)}"
@@ -194,9 +203,9 @@ def _ordered(found: Diagnosis) -> list[tuple[str, Remedy]]:
 
 def _short(taken: Sequence[Candidate], room: float) -> float:
     """How long each short run is: the settings as they were are run so short too."""
-    if len(taken) < 2:
+    if sum(not one.only_the_end for one in taken) < 2:
         return 0.0
-    runs = 1 + sum(not one.only_length for one in taken)
+    runs = 1 + sum(not one.only_length and not one.only_the_end for one in taken)
     share = min(MOST_SHORT, (room - max(one.times for one in taken)) / runs)
     return round(share, 3) if share >= LEAST_SHORT else 0.0
 

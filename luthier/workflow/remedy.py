@@ -7,7 +7,7 @@ is the same on a busy machine and on an idle one. Evaluations are not counted; t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from luthier.report import numbers
 from luthier.runs.remedies import RemedyFolder
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
+from luthier.settings.writing import to_data, to_yaml
 from luthier.workflow import run_file
 from luthier.workflow.asked_in_general import GENERAL
 from luthier.workflow.candidates import Candidate, Facts, Round, decided, overrides, short_settings
@@ -40,6 +41,7 @@ from luthier.workflow.compare import evaluated_run
 from luthier.workflow.kept_rows import keep_rows
 from luthier.workflow.one_method import Job, evaluated, worked
 from luthier.workflow.signals import Caught, caught
+from luthier.workflow.train import TROUBLE
 
 AT_MOST: Final = "4x"
 MOST_ROUNDS: Final = 3
@@ -122,6 +124,8 @@ class _Work:
     find: Find
     signal: Caught
     judged_on: str | None = None
+    whole: float = 0.0
+    """The tokens of rows that the original took, or, where trouble ended it, was to take: what costs are counted in."""
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -129,6 +133,7 @@ class _Work:
         """Round after round, each from the run that the one before it came to."""
         yield from self._evaluated(self.original)
         self.judged_on = self._other_rows()
+        self.whole = yield from self._whole()
         current, tried, rounds = self.original, list[Attempt](), list[Round]()
         before = self._side(self.original)
         while len(rounds) < MOST_ROUNDS:
@@ -171,7 +176,7 @@ class _Work:
             except UserError as error:
                 attempts.append(self._attempt(one, "refused", error.mistakes[0].message))
         short: dict[str, Change | None] = dict.fromkeys(one.label for one, _, _ in ways)
-        if round.share and len(ways) > 1:
+        if round.share and sum(not one.only_the_end for one, _, _ in ways) > 1:
             short = yield from self._short_runs(round, current, ways, attempts, number)
         left = _ranked([one for one, _, _ in ways if one.label in short], short)
         for place, one in enumerate(left):
@@ -238,7 +243,9 @@ class _Work:
         found: dict[str, Change | None] = {}
         for one, words, _ in ways:
             try:
-                if one.only_length:
+                if one.only_the_end:
+                    found[one.label] = None
+                elif one.only_length:
                     found[one.label] = self._longer(reference, current, one) if one.times > 1 else None
                 else:
                     made = yield from run_of(one.label, words, one.settings)
@@ -271,6 +278,8 @@ class _Work:
         self, one: Candidate, words: tuple[str, ...], current: Run, short: Change | None
     ) -> Generator[Event, None, Attempt]:
         job = self._job(current, words, one.label, evaluate=True)
+        if one.only_the_end:
+            self._at_the_end_of(current, one)
         try:
             yield from worked({"job": asdict(job)}, _words(one), self.signal, self._again())
             made = Run.open(self.folder.folder / one.label)
@@ -283,6 +292,17 @@ class _Work:
         remaining = {finding.symptom: finding.certainty for finding in self.find(made).findings}
         attempt = self._attempt(one, outcome, why, short)
         return replace(attempt, run=str(made.folder), signs=signs, targets=targets, remaining=remaining)
+
+    def _at_the_end_of(self, current: Run, one: Candidate) -> None:
+        """A run that stands where another ended, with settings by which another result is made of it."""
+        made = Run(self.folder.folder / one.label)
+        if (made.folder / "run.json").is_file():
+            if not made.damage():
+                return
+            made.discard()
+        words = [f"{path}={value}" for path, value in one.settings.items()]
+        loaded = run_file.read([str(current.settings_path)], None, [*words, f"name={one.label}"])
+        current.copied(self.folder.folder, one.label, to_yaml(loaded), to_data(loaded.provenance))
 
     def _job(
         self, current: Run, words: tuple[str, ...], name: str, *, evaluate: bool = False, general: bool = False
@@ -313,14 +333,24 @@ class _Work:
 
     # -------------------------------------------------------------------------------------------------- what they are
 
-    def _facts(self, run: Run) -> Facts:
+    def _whole(self) -> Generator[Event, None, float]:
+        taken = row_tokens(self.original)
+        if not self.original.status().stopped_because.startswith(TROUBLE):
+            return taken
+        times = max(1.0, self._facts(self.original, taken).times({}))
+        yield Note(
+            "rows", f"trouble ended {self.original.name} early; costs are counted in what all its steps were to take"
+        )
+        return taken * times
+
+    def _facts(self, run: Run, original: float | None = None) -> Facts:
         settings = {path: entry["value"] for path, entry in run.read_provenance().items()}
         rows = run.read_rows()
         steps = [step for step in run.steps() if not step.skipped] or run.steps()
         batch = int(settings["training_config.hyperparameters.batch_size"])
         kept = rows["kept"] - rows["validation"]
         a_row = sum(step.row_tokens for step in steps) / max(1, len(steps)) / min(batch, max(1, kept))
-        return Facts(settings, kept, a_row, row_tokens(self.original))
+        return Facts(settings, kept, a_row, original or self.whole)
 
     def _side(self, run: Run) -> Side:
         report, kept = evaluated_run(run)
@@ -332,11 +362,17 @@ class _Work:
 
     def _spent(self) -> tuple[float, float]:
         """What all runs made so far took: times of the original, and seconds."""
-        made = [Run(path.parent) for path in sorted(self.folder.folder.glob("*/run.json"))]
-        return sum(map(row_tokens, made)) / row_tokens(self.original), sum(map(seconds_of, made))
+        made = self._trained(path.parent.name for path in sorted(self.folder.folder.glob("*/run.json")))
+        return sum(map(row_tokens, made)) / self.whole, sum(map(seconds_of, made))
+
+    def _trained(self, names: Iterable[str]) -> list[Run]:
+        """The runs of these names that there are, without those that train nothing anew."""
+        rounds = map(Round.of, self.folder.rounds())
+        free = {one.label for round in rounds for one in round.candidates if one.only_the_end}
+        return [run for name in names if name not in free and (run := self.folder.run(name)) is not None]
 
     def _attempt(self, one: Candidate, outcome: Any, why: str, short: Change | None = None) -> Attempt:
-        made = [run for name in (one.label, f"{one.label}-short") if (run := self.folder.run(name)) is not None]
+        made = self._trained((one.label, f"{one.label}-short"))
         return Attempt(
             one.remedy,
             one.symptom,
@@ -347,7 +383,7 @@ class _Work:
             outcome,
             why,
             short,
-            times=sum(map(row_tokens, made)) / row_tokens(self.original),
+            times=sum(map(row_tokens, made)) / self.whole,
             seconds=sum(map(seconds_of, made)),
         )
 
@@ -410,8 +446,8 @@ def seconds_of(run: Run) -> float:
 
 
 def _ranked(candidates: Sequence[Candidate], short: Mapping[str, Change | None]) -> list[Candidate]:
-    """Those that were better in a short run first, the clearest before the others; then as diagnosis has them. Those
-    that were worse are out."""
+    """Those that were better in a short run first, the clearest before the others; then as diagnosis has them; last
+    those that train nothing anew, because a cause may stay behind them. Those that were worse are out."""
 
     def place(one: Candidate) -> float:
         change = short.get(one.label)
@@ -420,7 +456,7 @@ def _ranked(candidates: Sequence[Candidate], short: Mapping[str, Change | None])
         return -abs(change.difference.value)
 
     fine = [one for one in candidates if (change := short.get(one.label)) is None or change.how != "worse"]
-    return sorted(fine, key=place)
+    return sorted(fine, key=lambda one: (one.only_the_end, place(one)))
 
 
 def _missed(side: Side) -> bool:

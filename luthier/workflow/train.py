@@ -33,6 +33,7 @@ from luthier.workflow.prepare import Prepared, prepare, said
 from luthier.workflow.signals import Caught, caught
 
 if TYPE_CHECKING:
+    from luthier.evaluation.remedied import Remedied
     from luthier.flow import Tuned
     from luthier.training.loop import Plan, Training
     from luthier.workflow.loaded_model import Named
@@ -41,6 +42,7 @@ Writers = Mapping[str, Callable[[Path], None]]
 Lines = Sequence[Mapping[str, Any]]
 Asked = Callable[[], tuple[Run | None, Loaded]]
 """Gives the earlier run that goes on, or none, and the settings."""
+ON_TROUBLE = ("say", "stop", "remedy")
 TROUBLE = "on_trouble: "
 """What a run that trouble ended says before the symptom."""
 MASKS_KEPT = 3
@@ -50,7 +52,7 @@ MASKS_KEPT = 3
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What training gives: `run` is its name, `folder` its directory; losses are in nats a trained token. `trouble` is
-    the symptom that ended it before its time, if one did."""
+    the symptom that ended it before its time, if one did, `remedied` what remedies came to, where they were to act."""
 
     run: str
     folder: Path
@@ -60,6 +62,7 @@ class Trained:
     train_loss: float
     validation_loss: float | None
     trouble: str = ""
+    remedied: Remedied | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def train(
 ) -> Generator[Event, None, Trained]:
     """A new run from run files (or a file of rows), or, with `resume`, an earlier one to its end.
 
-    What goes wrong while it trains is said; with `on_trouble="stop"` the run also ends there, evaluated and saved.
+    What goes wrong while it trains is said; with `on_trouble="stop"` the run also ends there, evaluated and saved. With
+    `remedy` it does too: who asks for that is `workflow/remedied_training.py`.
 
     Ctrl-C and SIGTERM save and raise `Stopped`. Raises `UserError` for all that the user must mend.
     """
@@ -118,12 +122,11 @@ def train(
 
 def _stopping(on_trouble: str) -> bool:
     """Whether trouble ends a run. Raises `UserError` for what cannot be done about trouble."""
-    if on_trouble == "remedy":
-        remedy = "--on-trouble stop, and then luthier remedy RUN"
-        raise mistake("a run that is still training cannot be remedied yet", "--on-trouble", remedy)
-    if on_trouble not in ("say", "stop"):
-        raise mistake(f"{on_trouble!r} is nothing to do about trouble", "--on-trouble", "one of: say, stop")
-    return on_trouble == "stop"
+    if on_trouble not in ON_TROUBLE:
+        raise mistake(
+            f"{on_trouble!r} is nothing to do about trouble", "--on-trouble", f"one of: {', '.join(ON_TROUBLE)}"
+        )
+    return on_trouble != "say"
 
 
 def _lead(world: World, asked: Asked, root: Path, stem: str, stopping: bool) -> Generator[Event, None, Trained]:
@@ -227,6 +230,7 @@ def _get_ready(
     loaded = method_chosen(prepared.loaded, trained, len(prepared.train) // each, base.parameters)
     method = run_file.method(loaded.settings.tuning_method)
     _refuse_without_room(base, prepared.longest, loaded.settings, method)
+    _refuse_interpolation(loaded.settings, method)
     loaded = _precision_chosen(loaded, method)
     model = open_base(base, loaded.settings)
     if prepared.replay:
@@ -270,6 +274,16 @@ def _refuse_without_room(base: Named, longest: int, settings: Settings, method: 
         f"training_config.{method.SECTION}.num_virtual_tokens",
         f"write {', or '.join(ways)}",
     )
+
+
+def _refuse_interpolation(settings: Settings, method: Any) -> None:
+    """Raises `UserError` where there is nothing between base and the method's result."""
+    if settings.training_config.hyperparameters.interpolation == 1:
+        return
+    if not hasattr(method, "interpolate") or not method.interpolates(run_file.method_settings(settings, method)):
+        message = f"what {settings.tuning_method} learns here is no change of weights that could be made in part"
+        where = "training_config.hyperparameters.interpolation"
+        raise mistake(message, where, "leave it at 1; full, lora without `use_dora` and qlora can go part of the way")
 
 
 def _precision_chosen(loaded: Loaded, method: Any) -> Loaded:
@@ -531,21 +545,39 @@ def _due(entry: Any, signal: Caught, world: World) -> tuple[bool, int]:
 
 
 def _finish(run: Run, ready: _Ready) -> Generator[Event, None, None]:
-    """weights/: the best checkpoint's (the last one's without validation), with the tokenizer and the template."""
+    """weights/: the best checkpoint's (the last one's without validation), or what lies between base and these,
+    with the tokenizer and the template."""
     training = ready.training
     if training.stopped_because:
         yield Note("warning", f"stopped at step {training.step} of {training.steps}: {training.stopped_because}")
     checkpoint = run.checkpoint(training.best_step or training.step)
+    settings = ready.loaded.settings
+    share = settings.training_config.hyperparameters.interpolation
+    if share < 1:
+        from luthier.workflow.loaded_model import open_base
+
+        ready.method.load(ready.tuned, checkpoint.folder)
+        ready.method.interpolate(ready.tuned, share, lambda: open_base(ready.base, settings))
+        yield Note("setting", f"the result goes {share:.0%} of the way from base to what was learned (interpolation)")
 
     def write(folder: Path) -> None:
-        for name in ready.weights().keys() - set(getattr(ready.method, "ONLY_TO_RESUME", ())):
-            shutil.copyfile(checkpoint.folder / name, folder / name)
+        weights = ready.weights()
+        for name in weights.keys() - set(getattr(ready.method, "ONLY_TO_RESUME", ())):
+            if share < 1:
+                weights[name](folder / name)
+            else:
+                shutil.copyfile(checkpoint.folder / name, folder / name)
         ready.base.tokenizer.chat_template = ready.prepared.template.text
         ready.base.tokenizer.save_pretrained(folder)
 
     run.save_weights(write)
     run.prune_checkpoints(training.step, training.plan.keep, training.best_step or None)
-    run.update(state="done", last_step=training.step, best_step=training.best_step or None)
+    run.update(
+        state="done",
+        last_step=training.step,
+        best_step=training.best_step or None,
+        stopped_because=training.stopped_because,
+    )
 
 
 def _result(run: Run, training: Training) -> Trained:

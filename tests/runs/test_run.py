@@ -61,6 +61,7 @@ def test_a_new_run_says_that_it_is_running_here(tmp_path: Path) -> None:
         "heartbeat": 0,
         "last_step": 0,
         "best_step": None,
+        "stopped_because": "",
     }
     assert run.name == "first"
 

@@ -31,7 +31,8 @@ def train(
     on_trouble: Annotated[
         str,
         typer.Option(
-            metavar="say|stop", help="What to do when the run goes wrong: say so, or end it there, evaluated and saved."
+            metavar="say|stop|remedy",
+            help="When the run goes wrong: say so; end it there, evaluated and saved; or then also try remedies.",
         ),
     ] = "say",
     json: JsonOption = False,
@@ -44,14 +45,16 @@ def train(
         luthier train rows.jsonl
         luthier train run.yaml --set training_config.hyperparameters.epochs=2
         luthier train --resume runs/rows-lora-1
-        luthier train rows.jsonl --on-trouble stop
+        luthier train rows.jsonl --on-trouble remedy
     """
 
     def work(listen: Callable[[Event], None]) -> Outcome:
         from luthier.flow import result_of
-        from luthier.workflow.train import train
+        from luthier.workflow.remedied_training import trained_and_remedied
 
-        work = train(files or (), data=data, overrides=overrides or (), name=name, resume=resume, on_trouble=on_trouble)
+        work = trained_and_remedied(
+            files or (), data=data, overrides=overrides or (), name=name, resume=resume, on_trouble=on_trouble
+        )
         trained = result_of(work, listen)
         return Outcome(asdict(trained), lambda console: _show(trained, console))
 
@@ -68,8 +71,14 @@ def _show(trained: Trained, console: Console) -> None:
         f"in {numbers.duration(trained.seconds)}; loss {numbers.number(trained.train_loss)}{validation}",
         soft_wrap=True,
     )
+    folder = str(trained.folder)
+    if trained.remedied is not None:
+        from luthier.app.cli.remedy import print_remedy
+
+        print_remedy(trained.remedied, console)
+        folder = trained.remedied.run or folder
     next_steps(
         console,
-        (["evaluate", str(trained.folder)], "measure it beside the untouched model"),
-        (["chat", str(trained.folder)], "talk to it"),
+        (["evaluate", folder], "measure it beside the untouched model"),
+        (["chat", folder], "talk to it"),
     )
