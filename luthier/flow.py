@@ -379,7 +379,8 @@ class Report:
     `forgetting`: by skill of the general set, and for `all`, what tuning did to it (`rise` of the loss, `base`,
     `tuned`, `agreement`, `kl`). `gaps`: the losses of training, validation and test rows. `changes`: for each change
     that must not matter, the accuracy `before`, `after` and its `difference`. `distances`: the accuracy by likeness to
-    the nearest training row.
+    the nearest training row. `quantization`, where base's weights are kept in fewer bits than its files have: what that
+    did to the loss on the general set (`rise`, `plain`, `quantized`).
     """
 
     run: str
@@ -395,6 +396,7 @@ class Report:
     gaps: Mapping[str, Measure] = field(default_factory=dict)
     changes: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
     distances: Mapping[str, Measure] = field(default_factory=dict)
+    quantization: Mapping[str, Measure] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------------ review

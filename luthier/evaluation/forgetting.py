@@ -100,6 +100,22 @@ def forgotten(tuned: Engine, general: General, base: Memory, seed: int = 0) -> G
     )
 
 
+def quantized(general: General, plain: Memory, packed: Memory, seed: int = 0) -> dict[str, Measure]:
+    """What keeping the weights in fewer bits did to the loss on the general set, in nats a token: `rise`, each passage
+    compared with itself, of the `plain` model's to the `quantized` one's. Intervals resample passages."""
+    sizes = [row.trained_tokens for row in general.rows]
+    places = [Question(row.tokens, "", "", row.place) for row in general.rows]
+    was, now = (
+        Sample(places, (), [RowScore(nats, size, 0) for nats, size in zip(side.losses.tolist(), sizes, strict=True)])
+        for side in (plain, packed)
+    )
+    return {
+        "rise": loss.difference(now, was, np.random.default_rng(seed)),
+        "plain": loss.measure(was, np.random.default_rng(seed)),
+        "quantized": loss.measure(now, np.random.default_rng(seed)),
+    }
+
+
 def divergence(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
     """KL divergence (P) of two expectations whose log-probabilities of the same tokens (P, K) are known, in nats.
 

@@ -533,6 +533,7 @@ def _report(content: Any) -> Report:
             "difference": measures(content.get("difference", {})),
             "gaps": measures(content.get("gaps", {})),
             "distances": measures(content.get("distances", {})),
+            "quantization": measures(content.get("quantization", {})),
         }
         | {
             part: {name: measures(found) for name, found in content.get(part, {}).items()}

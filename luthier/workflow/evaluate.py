@@ -22,7 +22,7 @@ from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.evaluation.evaluate import INSTALL, Scored
 from luthier.evaluation.evaluate import evaluate as judge_all
-from luthier.evaluation.forgetting import ALL, forgotten
+from luthier.evaluation.forgetting import ALL, forgotten, quantized
 from luthier.evaluation.general import general, passages
 from luthier.evaluation.generalization import gaps
 from luthier.evaluation.kept import Kept, content_hash, lines_of
@@ -46,7 +46,7 @@ from luthier.flow import (
 )
 from luthier.report.numbers import count
 from luthier.settings.schema import Settings
-from luthier.workflow.forgetting import remembered
+from luthier.workflow.forgetting import plainly, remembered
 from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
@@ -88,6 +88,8 @@ def evaluate(
     yield from judged.notes
     asked, rows = asked_rows(conversations, opened)
     yield Note("rows", f"{len(asked):,} rows of {source}")
+    whole = general(opened.base.tokenizer, opened.base.eos, opened.base.context_length)
+    plain = yield from plainly(opened, whole)
     model = opened.open_base()
     engine = opened.in_passes(engine_of(Tuned(model, None, {})))
     if why := engine.why_padded(max(len(row.tokens) for row in rows)):
@@ -104,7 +106,6 @@ def evaluate(
     compared = preferences(conversations, opened)
     base_preferences = (yield from compared.scores(engine, "base")) if compared else []
     base = Scored(_spread(base_answers, answered, len(asked)), base_scores, base_labels)
-    whole = general(opened.base.tokenizer, opened.base.eos, opened.base.context_length)
     yield Note("rows", f"{len(whole.rows)} of the general set's {len(passages())} passages tell what was forgotten")
     known = yield from remembered(engine, whole)
     engine = opened.tuned(model)
@@ -142,6 +143,7 @@ def evaluate(
         gaps=gaps(history, test, opened.settings.seed),
         changes=changes,
         distances=distances,
+        quantization=quantized(whole, plain, known, opened.settings.seed) if plain else {},
         seconds=time.perf_counter() - started,
     )
     report = with_people(report, opened.run)

@@ -10,15 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from luthier import models
 from luthier.engine.forward import Engine
+from luthier.engine.memory import available_bytes
 from luthier.evaluation.forgetting import KEPT, LIMIT, Memory, remember
 from luthier.evaluation.general import General
-from luthier.flow import Event, Note
+from luthier.flow import Event, Note, Tuned
 from luthier.models.cache import home
+from luthier.workflow import run_file
+from luthier.workflow.loaded_model import engine_of
+from luthier.workflow.opened_run import Opened
 
+ROOM = 1.3
+"""What plain weights take to be asked, in times of their own size."""
 SAMPLED = 4096
 """Numbers of each of a model's tensors that its fingerprint is made of."""
 
@@ -43,11 +51,25 @@ def remembered(base: Engine, general: General) -> Generator[Event, None, Memory]
     return memory
 
 
+def plainly(opened: Opened, general: General) -> Generator[Event, None, Memory | None]:
+    """What the model says to the general set with its weights as its files hold them, where the run's method keeps them
+    in fewer bits; None where it does not, or where there is no room for them."""
+    if not hasattr(run_file.method(opened.settings.tuning_method), "load_base") or not general.rows:
+        return None
+    precision: Any = opened.settings.training_config.hyperparameters.precision
+    dtype = getattr(torch, precision)
+    needed, free = ROOM * opened.base.parameters * dtype.itemsize, available_bytes(torch.device("cpu"))
+    if needed > free:
+        text = f"the plain weights would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free"
+        yield Note("warning", f"what quantization did is not measured: {text}")
+        return None
+    model = models.load_model(opened.base.source, dtype)
+    return (yield from remembered(opened.in_passes(engine_of(Tuned(model, None, {}))), general))
+
+
 def fingerprint(model: Any) -> str:
     """A digest of a model's weights as they are in memory: of each tensor its name, kind, shape and evenly spread
     numbers."""
-    import torch
-
     digest = blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         if not isinstance(tensor, torch.Tensor):

@@ -133,5 +133,6 @@ def report(whole: View) -> Report:
         forgetting={"all": skill(0.15), "code": skill(-0.2), "science": skill(0.5)},
         gaps={"training": measured(0.4), "validation": measured(0.9), "validation_minus_training": measured(0.5)},
         changes={"typos": change, "case": {**change, "difference": Measure(-0.3, -0.5, -0.1, 20)}},
+        quantization={"rise": measured(0.12, 26), "plain": measured(2.0, 26), "quantized": measured(2.12, 26)},
         distances={"0 to 0.25": Measure(0.5, 0.2, 0.8, 8), "0.75 to 1": Measure(1.0, 0.7, 1.0, 12)},
     )

@@ -51,6 +51,13 @@ def test_a_skill_that_was_not_measured_has_no_bar(report: Report) -> None:
     assert lines[1].strip.bars[0].value > lines[0].strip.bars[0].value
 
 
+def test_what_quantization_did_is_shown_where_it_was_measured(whole: View, report: Report) -> None:
+    shown = section(render(replace(whole, report=report)), "quantization")
+    assert all(number in shown for number in ("2.00", "2.12", "0.12"))
+    assert "26 general passages" in shown
+    assert 'id="quantization"' not in render(replace(whole, report=replace(report, quantization={})))
+
+
 def test_forgetting_that_was_not_measured_has_no_section(whole: View, report: Report) -> None:
     none = {"all": {"rise": Measure(None, reason="the context has no room")}}
     assert 'id="forgetting"' not in render(replace(whole, report=replace(report, forgetting=none)))
@@ -100,6 +107,6 @@ def test_the_worst_rows_are_wrong_ones_and_then_those_of_the_largest_loss(whole:
 
 def test_a_report_without_them_has_no_such_sections(whole: View) -> None:
     page = render(replace(whole, pairs=()))
-    for name in ("forgetting", "generalization", "confusions", "worst"):
+    for name in ("forgetting", "quantization", "generalization", "confusions", "worst"):
         assert f'id="{name}"' not in page
         assert f'href="#{name}"' not in page
