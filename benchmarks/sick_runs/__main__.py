@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--only", help="runs whose names begin so: overfitting-")
     parser.add_argument("--packaged", action="store_true", help="the half's six runs with the packaged model")
     parser.add_argument("--most", type=int, help="so many runs at most")
+    parser.add_argument("--tries", type=int, default=5, help="seeds of a run, until one is what it is meant to be")
     parser.add_argument("--rules", help="held-out: the commit of the rules of diagnosis, which stand from here on")
     parser.add_argument("--write", action="store_true", help="the table into docs/sick-runs.md")
     asked = parser.parse_args()
@@ -49,7 +50,7 @@ def main() -> None:
             from luthier.models import resolve
 
             model = str(resolve("smollm2-135m-instruct", print).folder)
-        print(f"{sum(1 for _ in make(asked.what, asked.only, asked.most, model))} runs made")
+        print(f"{sum(1 for _ in make(asked.what, asked.only, asked.most, model, asked.tries))} runs made")
 
 
 if __name__ == "__main__":

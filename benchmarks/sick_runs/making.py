@@ -29,8 +29,8 @@ from luthier.runs.run import Run
 PLACE = SCRATCH / "sick_runs"
 EACH = 4
 HEALTHY = 24
-MOST_TRIES = 5
-"""Seeds of one run; where all fail their check the battery says so and has a run less."""
+TRIES = 5
+"""Seeds of one run; where all fail their check the battery says so and has a run less, unless more are asked for."""
 FIRST_SEED = {"build": 1000, "held-out": 5000}
 
 
@@ -43,25 +43,26 @@ class Wanted:
     seeds: Sequence[int]
 
 
-def wanted(half: str) -> list[Wanted]:
+def wanted(half: str, tries: int = TRIES) -> list[Wanted]:
     """The half's runs, in an order in which every beginning holds some of all."""
     found = []
     for number in range(EACH):
-        found += [_one(half, way, at, number) for at, way in enumerate(WAYS)]
-        found += [_one(half, healthy, len(WAYS), number * HEALTHY // EACH + at) for at in range(HEALTHY // EACH)]
+        found += [_one(half, way, at, number, tries) for at, way in enumerate(WAYS)]
+        first = number * HEALTHY // EACH
+        found += [_one(half, healthy, len(WAYS), first + at, tries) for at in range(HEALTHY // EACH)]
     return found
 
 
-def wanted_of_the_packaged(half: str) -> list[Wanted]:
+def wanted_of_the_packaged(half: str, tries: int = TRIES) -> list[Wanted]:
     """The half's runs with the packaged model: two of them are healthy."""
     ways = enumerate(packaged.RUNS)
-    return [_one(half, way, 80 + at, int(at == len(packaged.RUNS) - 1)) for at, way in ways]
+    return [_one(half, way, 80 + at, int(at == len(packaged.RUNS) - 1), tries) for at, way in ways]
 
 
-def _one(half: str, way: Way, at: int, number: int) -> Wanted:
+def _one(half: str, way: Way, at: int, number: int, tries: int) -> Wanted:
     first = FIRST_SEED[half] + 100 * at + number
     step = 37 if way is healthy else EACH  # another task; a seed's remainder by 4 chooses the settings of a sick run
-    return Wanted(f"{way.__name__}-{number + 1}", way, [first + step * attempt for attempt in range(MOST_TRIES)])
+    return Wanted(f"{way.__name__}-{number + 1}", way, [first + step * attempt for attempt in range(tries)])
 
 
 class Half:
@@ -99,9 +100,13 @@ class Half:
         return self.references[task.name]
 
     def make(self, wanted: Wanted) -> None:
-        """The run of the first seed that passes its check, kept; those before it are written down."""
-        replaced: list[dict[str, Any]] = []
+        """The run of the first seed that passes its check, kept; those before it are written down, and not tried
+        again."""
+        replaced: list[dict[str, Any]] = list(kept.index(self.name)["missing"].get(wanted.name, ()))
+        tried = {one["seed"] for one in replaced}
         for seed in wanted.seeds:
+            if seed in tried:
+                continue
             task = self.task(seed)
             case = wanted.way(task, seed)
             folder = PLACE / self.name / wanted.name
@@ -265,11 +270,13 @@ def _rounded(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def make(half: str, only: str | None = None, most: int | None = None, model: str = "") -> Iterator[str]:
+def make(
+    half: str, only: str | None = None, most: int | None = None, model: str = "", tries: int = TRIES
+) -> Iterator[str]:
     """Makes what is not kept yet, the name of each as it is done; with the packaged model in the folder `model`, its
-    runs."""
+    runs. Each has so many `tries`."""
     there, battery = kept.index(half)["runs"], None
-    asked = wanted_of_the_packaged(half) if model else wanted(half)
+    asked = wanted_of_the_packaged(half, tries) if model else wanted(half, tries)
     missing = [one for one in asked if one.name not in there and (only is None or one.name.startswith(only))]
     for one in missing[:most]:
         battery = battery or Half(half, model)
