@@ -154,6 +154,29 @@ def other_method(seen: Seen) -> Remedy | None:
     return changed(seen, f"method_{other}", settings, f"{mission.METHODS[other].title} can change more of the model")  # type: ignore[index]
 
 
+def part_of_the_way(seen: Seen, share: float = 0.5) -> Remedy | None:
+    """Half the way back to base, where there is something in between. It trains nothing, and leaves the cause."""
+    if _method(seen) in _VIRTUAL or seen.setting(f"{LORA}.use_dora", False):
+        return None
+    why = "what lies between base and these weights has part of what was forgotten, and is had without training"
+    source = "Wortsman and others 2022, Robust fine-tuning of zero-shot models"
+    return changed(seen, "part_of_the_way", {f"{HYPER}.interpolation": share}, why, source)
+
+
+def better_values(seen: Seen) -> Remedy | None:
+    """The sixteen values that follow how weights are spread."""
+    why = "nf4's values stand where weights are dense, so fewer are rounded far"
+    source = "Dettmers and others 2023, QLoRA, table 2"
+    return changed(seen, "nf4", {"training_config.qlora_config.quant_type": "nf4"}, why, source)
+
+
+def plain_weights(seen: Seen) -> Remedy | None:
+    """LoRA on weights that are kept as they are, where QLoRA's four bits did harm."""
+    if _method(seen) != "qlora":
+        return None
+    return changed(seen, "plain_weights", {"tuning_method": "lora"}, "base then knows all that it knew, in more memory")
+
+
 # ----------------------------------------------------------------------------------------------------------- data
 
 

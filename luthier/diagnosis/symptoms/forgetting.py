@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from scipy.special import ndtr, ndtri
-
 from luthier.diagnosis import remedies
 from luthier.diagnosis.made import falling, made
+from luthier.diagnosis.measured import beyond
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.diagnosis.usual import usual_rate
 from luthier.flow import Finding, Measure, Report
@@ -54,7 +53,7 @@ def look(seen: Seen) -> Finding | None:
     named = ", ".join(name.replace("_", " ") for name in list(worst)[:3])
     return Finding(
         symptom="forgetting",
-        certainty=_beyond(rise, least),
+        certainty=beyond(rise, 0.5 * least),
         cause=cause,
         says=f"On general passages the loss rose from {base:.3g} to {base + rise.value:.3g} nats a token"
         f"{f', most in {named}' if named else ''}. {causes[cause]}",
@@ -69,17 +68,9 @@ def look(seen: Seen) -> Finding | None:
             remedies.replay(seen),
             remedies.fewer_epochs(seen, 1.0, "fewer steps take the model less far from base"),
             remedies.smaller(seen),
+            remedies.part_of_the_way(seen),
         ),
     )
-
-
-def _beyond(rise: Measure, least: float) -> float:
-    """The probability that the rise is beyond what counts, from its interval."""
-    assert rise.value is not None
-    if rise.low is None or rise.high is None or rise.high <= rise.low:
-        return 0.0
-    error = (rise.high - rise.low) / (2 * float(ndtri(0.975)))
-    return float(ndtr((rise.value - 0.5 * least) / error))
 
 
 def _cause(seen: Seen) -> str:
