@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from luthier.engine.attention import Attention, KeyAndValue
+from luthier.engine.attention import KeyAndValue
 from luthier.engine.forward import Engine
 from luthier.engine.hold import HeldTree, Hold
 from luthier.engine.loss import Computed, summed_loss
@@ -68,13 +68,13 @@ def backward_over_tree(
     losses: list[float] = []
     for part in layout.leaves:
         attention = engine.attention(part, shared, chosen=np.searchsorted(above_tokens, part.given))
-        wanted, loss = _loss(engine, tree, part, engine.states(tree, part, attention), held)
+        wanted, own = _loss(engine, tree, part, engine.states(tree, part, attention), held)
         (wanted / divisor).backward()
-        losses.append(loss.item())
+        losses.append(own.item())
     last: list[tuple[Tensor, None]] = []
     if layout.trunk is not None and trunk_states is not None:
-        wanted, loss = _loss(engine, tree, layout.trunk, trunk_states, held)
-        losses.insert(0, loss.item())
+        wanted, own = _loss(engine, tree, layout.trunk, trunk_states, held)
+        losses.insert(0, own.item())
         last.append((wanted / divisor, None))
     backward_above(above, shared, last)
     loss = 0.0
@@ -83,9 +83,7 @@ def backward_over_tree(
     return Computed(loss, layout.computed_tokens, kl=held.kl if held else 0.0)
 
 
-def _loss(
-    engine: Engine, tree: Tree, part: Part, states: Tensor, held: HeldTree | None
-) -> tuple[Tensor, Tensor]:
+def _loss(engine: Engine, tree: Tree, part: Part, states: Tensor, held: HeldTree | None) -> tuple[Tensor, Tensor]:
     """The summed loss of a part's predictions, with what is added to it and without."""
     sources, targets = engine.predictions(tree, part)
     weights = torch.from_numpy(tree.weights[part.predictions]).to(engine.device)

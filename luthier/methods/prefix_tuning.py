@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 
 from luthier.errors import mistake
 from luthier.flow import Root, Tuned
-from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods import _virtual
+from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods._virtual import (
     SAVED,
     beginning,

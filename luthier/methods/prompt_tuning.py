@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from luthier.flow import Root, Tuned
-from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods import _virtual
+from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods._virtual import (
     SAVED,
     check_length,

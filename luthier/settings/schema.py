@@ -276,7 +276,9 @@ class TrainingConfig(Section):
     """How to train. The sections of the methods (`lora_config`, ...) are handed in: see `run_file`."""
 
     hyperparameters: Hyperparameters = Field(default=Hyperparameters(), description="How training goes.")
-    preference_config: PreferenceConfig = Field(default=PreferenceConfig(), description="For preference rows; `kl_to_base` for all.")
+    preference_config: PreferenceConfig = Field(
+        default=PreferenceConfig(), description="For preference rows; `kl_to_base` for all."
+    )
     evaluation: Evaluation = Field(default=Evaluation(), description="When to evaluate and save.")
 
     if TYPE_CHECKING:

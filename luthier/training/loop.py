@@ -32,7 +32,19 @@ from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
 from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import Answer, Base, EvaluationLog, Example, Measure, Note, Progress, RowScore, StepLog, Tokenized, Tuned
+from luthier.flow import (
+    Answer,
+    Base,
+    EvaluationLog,
+    Example,
+    Measure,
+    Note,
+    Progress,
+    RowScore,
+    StepLog,
+    Tokenized,
+    Tuned,
+)
 from luthier.training.answering import Asked, falls
 from luthier.training.distribution import World
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
