@@ -151,7 +151,10 @@ class Expected:
             self.numbers = np.concatenate([self.numbers, walked.part.predictions])
             self.done += len(walked.part.predictions)
         wanted = np.isin(self.numbers, predictions, assume_unique=True)
-        found, left = (self.states[torch.from_numpy(which).to(self.states.device)] for which in (wanted, ~wanted))
+        found, left = (
+            self.states.index_select(0, torch.from_numpy(np.flatnonzero(which)).to(self.states.device))
+            for which in (wanted, ~wanted)
+        )
         self.numbers, self.states = self.numbers[~wanted], left
         assert len(found) == len(predictions), "base's tree is not the model's"
         return found

@@ -141,10 +141,7 @@ def test_rows_that_no_tree_serves_are_held_in_padded_batches(
     kl = sum((count * apart(model, plain, row) for row, count in zip(rows, times, strict=True)), torch.zeros(()))
     (loss / 3 + WEIGHT * kl / 5).backward()
     expected = gradients(model)
-    if paired:
-        computed = preference.backward(engine, every, 3, 60, BETA, hold)
-    else:
-        computed = backward(engine, rows, 3, 60, hold)
+    computed = preference.backward(engine, every, 3, 60, BETA, hold) if paired else backward(engine, rows, 3, 60, hold)
     assert computed.loss == pytest.approx(loss.item(), rel=1e-6)
     assert computed.kl == pytest.approx(kl.item(), rel=1e-6)
     assert distance(gradients(model), expected) < 1e-6
