@@ -50,7 +50,7 @@ def test_a_strong_hold_keeps_the_model_near_base_and_the_losses_are_the_objectiv
     rows = [row for pair in pairs(0)[:5] for row in pair.rows] if paired else random_rows(0)[:10]
     runs = [of(log(begin(method, rows, weight, paired)[0])) for weight in (0.0, 1e-9, 10.0)]
     (free, said), held = runs[0], runs[1:]
-    assert {entry.kl_to_base for entry in (*free, *said)} == {None}
+    assert {entry.kl_to_base for entry in free} | {entry.kl_to_base for entry in said} == {None}
     ends = [steps[-1].kl_to_base or math.nan for steps, _ in held]
     assert 0 < 2 * ends[1] < ends[0]
     # A hold of next to nothing leaves the run as it is: it draws the same dropout, and no KL is in the losses.
@@ -103,7 +103,8 @@ def test_a_step_that_ran_out_of_memory_is_held_in_smaller_passes_too(monkeypatch
     rows = random_rows(0)[:10]
     whole, _ = of(log(begin("full", rows, 0.5)[0]))
     training, _ = begin("full", rows, 0.5)
-    backward, failed = training.objective.backward, []
+    backward = training.objective.backward
+    failed: list[Any] = []
 
     def once(*given: Any) -> Any:
         if len(failed) < 1:
