@@ -144,6 +144,7 @@ def one(combination: Combination, folder: Path) -> dict[str, Any]:
         "row_tokens": step.row_tokens,
         "batch_size": step.batch_size,
         "checkpointing": step.checkpointing,
+        "kl_to_base": 0.0,
     }
     found = probe.probe(request, expected, seconds=0.1)
     if found.peak_bytes is None:

@@ -14,6 +14,7 @@ Each state of the data has its own frozen type. Raw, checked, rendered and token
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -263,6 +264,14 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """The model before tuning while another is made of it: `tuned` is it, for scoring alone, inside of `within()`."""
+
+    tuned: Tuned
+    within: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+@dataclass(frozen=True, slots=True)
 class RowScore:
     """The loss of one row: `loss` is summed over its trained tokens (nats), `tokens` counts them, `correct` those that
     the model would have chosen."""
@@ -292,7 +301,8 @@ class StepLog:
     `memory_bytes` the process's peak so far. `relaid` is true where memory ran out and the step was laid out again in
     smaller passes. `skipped` says why the weights stayed as they were, and with which rows: then `train_loss` and
     `grad_norm` are those of the step that was not taken. `preference` holds what a step over pairs comes to, as in
-    `EvaluationLog`, without intervals.
+    `EvaluationLog`, without intervals. `kl_to_base` is the mean KL from base to the model over the trained tokens
+    (nats), where the run holds the model near base; it is no part of `train_loss`.
     """
 
     step: int
@@ -308,6 +318,7 @@ class StepLog:
     relaid: bool = False
     skipped: str = ""
     preference: Mapping[str, float] = field(default_factory=dict)
+    kl_to_base: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +331,7 @@ class EvaluationLog:
     Of pairs `validation_loss` is the mean of their losses and a row's loss its pair's, of 1 "token"; `perplexity` and
     `token_accuracy` are of the better answers. `preference` then holds `preference_accuracy`, the share of pairs whose
     better answer gained more over the model before tuning than the worse one did, and `preference_margin`, how much
-    more, times beta (nats).
+    more, times beta (nats). `kl_to_base` is that of `StepLog`, over the trained tokens of the validation rows.
     """
 
     step: int
@@ -333,6 +344,7 @@ class EvaluationLog:
     train_losses: list[tuple[float, int]]
     measured: Mapping[str, float] = field(default_factory=dict)
     preference: Mapping[str, Measure] = field(default_factory=dict)
+    kl_to_base: float | None = None
 
 
 # --------------------------------------------------------------------------------------------------- evaluation

@@ -20,7 +20,7 @@ from luthier.advice.trace import Peak, Traced, Work, rows_of, trace
 from luthier.engine.forward import TOKENS_A_SCORING_PASS
 from luthier.engine.memory import SHARE
 from luthier.engine.step import TOKENS_A_PASS
-from luthier.flow import Tuned
+from luthier.flow import Base, Tuned
 
 GRADIENT_BYTES, OPTIMIZER_BYTES, TRAINED_BYTES = 4, 8, 4
 """A trained number's gradient, its two averages, and itself: all in float32."""
@@ -56,7 +56,8 @@ class Candidate:
 
     `tuned(layers)` gives it with its first `layers` layers alone, used up by a trace. `weight_bytes` are those of the
     model's own weights, `unpacked_bytes` of the largest matrix that is unpacked for a moment. `beside` says whether
-    what is trained stands beside the weights.
+    what is trained stands beside the weights. `base_of` gives what a run holds the model near, where it does;
+    `base_bytes` are those of weights that stand in memory for that alone.
     """
 
     tuned: Callable[[int], Tuned]
@@ -67,6 +68,13 @@ class Candidate:
     weight_bytes: int
     unpacked_bytes: int = 0
     beside: bool = True
+    base_of: Callable[[Tuned], Base] | None = None
+    base_bytes: int = 0
+
+    def traced(self, layers: int, rows: Any, scored: Any, checkpointing: bool) -> tuple[Traced, Traced]:
+        """A pass of training and one of scoring with so many layers."""
+        tuned = self.tuned(layers)
+        return trace(tuned, rows, scored, checkpointing, self.base_of(tuned) if self.base_of else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ def cost(candidate: Candidate, load: Load, machine: Machine) -> Cost:
     few = min(FEW, candidate.layers)
     more = min(MORE, candidate.layers)
     both = [
-        trace(candidate.tuned(layers), rows, _scored_rows(load, candidate), load.checkpointing)
+        candidate.traced(layers, rows, _scored_rows(load, candidate), load.checkpointing)
         for layers in sorted({few, more})
     ]
     traced, scored = [training for training, _ in both], [scoring for _, scoring in both]
@@ -158,7 +166,7 @@ def _scored_rows(load: Load, candidate: Candidate) -> Any:
 def _memory(candidate: Candidate, peak: Peak, machine: Machine) -> Memory:
     trained = TRAINED_BYTES * candidate.trainable if candidate.beside else 0
     return Memory(
-        weights=candidate.weight_bytes + trained,
+        weights=candidate.weight_bytes + trained + candidate.base_bytes,
         gradients=round(peak.gradients),
         optimizer=OPTIMIZER_BYTES * candidate.trainable,
         activations=round(machine.heap * peak.activations),

@@ -37,7 +37,7 @@ def standing(candidate: Candidate, machine: Machine) -> int:
     """The bytes that stand in memory whatever goes through the model: libraries, weights, gradients, optimizer."""
     beside = TRAINED_BYTES if candidate.beside else 0
     each = beside + GRADIENT_BYTES + OPTIMIZER_BYTES
-    return machine.library_bytes + candidate.weight_bytes + each * candidate.trainable
+    return machine.library_bytes + candidate.weight_bytes + candidate.base_bytes + each * candidate.trainable
 
 
 def largest_fitting(peak: Callable[[int], int], from_: int, bound: int, most: int | None = None) -> int | None:

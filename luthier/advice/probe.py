@@ -136,8 +136,8 @@ def child() -> None:
     """The probing process: reads a request from stdin, writes a line for each step.
 
     A request: `place` (a folder or a configuration), `method`, `precision`, the `settings` and in which method's file
-    they stand (`settings_of`), those of the method's `section`, `row_tokens`, `batch_size`, `checkpointing`, `seconds`.
-    Weights are the model's own where the folder has them, else random ones.
+    they stand (`settings_of`), those of the method's `section`, `row_tokens`, `batch_size`, `checkpointing`,
+    `kl_to_base`, `seconds`. Weights are the model's own where the folder has them, else random ones.
     """
     request = json.loads(sys.stdin.read())
     try:
@@ -173,14 +173,16 @@ def steps_of(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     settings = of.Settings.model_validate_json(json.dumps(request["settings"]))
     before = resident_bytes()
     tuned = method.attach(_model(request, method), settings, 0, None)
+    hold: float = request["kl_to_base"]
+    base = method.base_of(tuned) if hold else None
     engine = Engine(tuned, checkpointing=request["checkpointing"])
     rows = rows_of(request["batch_size"] * STEPS, request["row_tokens"], len(engine.head.weight))
     hyper = Hyperparameters(batch_size=request["batch_size"], epochs=1.0)
-    plan = Plan(hyper, 1e-5, STEPS + 1, STEPS + 1, 1, "loss", 0)
+    plan = Plan(hyper, 1e-5, STEPS + 1, STEPS + 1, 1, "loss", 0, kl_to_base=hold)
     end = time.perf_counter() + request["seconds"]
     torch.manual_seed(0)
     taken = 0
-    for entry in Training(engine, rows, [], plan).run():
+    for entry in Training(engine, rows, [], plan, base=base).run():
         if isinstance(entry, StepLog):
             yield {"seconds": entry.seconds, "peak_bytes": peak_memory_bytes(), "library_bytes": before}
             taken += 1

@@ -22,11 +22,13 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
+from luthier.engine.divergence import each_distance
 from luthier.engine.forward import Engine
+from luthier.engine.hold import BaseEngine, Expected, Hold
 from luthier.engine.loss import losses
 from luthier.engine.padded import logits_padded
 from luthier.engine.step import backward
-from luthier.flow import Place, Root, Tokenized, Tuned
+from luthier.flow import Base, Place, Root, Tokenized, Tuned
 
 KINDS = ("activations", "logits", "temporary")
 """What is alive beside weights and their gradients: made on the way forward; wide as the vocabulary; made on the way
@@ -84,28 +86,42 @@ def rows_of(count: int, length: int, vocabulary: int) -> list[Tokenized]:
 
 
 def trace(
-    tuned: Tuned, rows: Sequence[Tokenized], scored: Sequence[Tokenized], checkpointing: bool = False
+    tuned: Tuned,
+    rows: Sequence[Tokenized],
+    scored: Sequence[Tokenized],
+    checkpointing: bool = False,
+    base: Base | None = None,
 ) -> tuple[Traced, Traced]:
-    """One pass over `rows` with the way back, and one over `scored` without it, as validation makes it.
+    """One pass over `rows` with the way back, and one over `scored` without it, as validation makes it; both held near
+    a `base` where one is given.
 
     `tuned` stands on a model without memory (`models.skeleton`), and is used up.
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
-        fake = _on_cpu(tuned)
+        fake, before = _on_cpu(tuned), None
+        if base is not None:
+            other = fake if base.tuned.model is fake.model else _on_cpu(base.tuned)
+            before = Base(Tuned(other.model, None, {}), base.within)
+        models = [fake.model, *([] if before is None else [before.tuned.model])]
+        weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
+        weights += fake.trainable.values()
         # The few values that are asked for are 0, so the engine finds that a tree serves the model, if it takes one.
-        with _Trace(fake):
+        with _Trace(fake, weights):
             engine = Engine(fake, checkpointing=checkpointing)
-        with _Trace(fake) as trace, torch.no_grad():
+            hold = None if before is None else Hold(BaseEngine(before), 1.0, 1.0)
+        with _Trace(fake, weights) as trace, torch.no_grad():
             fake.model.eval()
-            _score(engine, scored)
+            _score(engine, scored, hold)
             scoring = trace.finish()
-        with _Trace(fake) as trace:
+        with _Trace(fake, weights) as trace:
             fake.model.train()
-            backward(engine, rows, 1.0, sum(len(row.tokens) for row in rows))
+            backward(engine, rows, 1.0, sum(len(row.tokens) for row in rows), hold)
             return trace.finish(), scoring
 
 
-def _score(engine: Engine, rows: Sequence[Tokenized]) -> None:
+def _score(engine: Engine, rows: Sequence[Tokenized], hold: Hold | None) -> None:
+    if hold is not None:
+        _distance(engine, rows, hold.base)
     near, far = engine.by_limit([len(row.tokens) for row in rows])
     if far:
         logits_padded(engine, rows[far[0]], len(rows[far[0]].tokens) - 1)
@@ -114,6 +130,19 @@ def _score(engine: Engine, rows: Sequence[Tokenized]) -> None:
     (walked,) = engine.walk(tree, len(tree.tokens))
     sources, targets = engine.predictions(tree, walked.part)
     losses(walked.states.index_select(0, sources), engine.head, targets)
+
+
+def _distance(engine: Engine, rows: Sequence[Tokenized], base: BaseEngine) -> None:
+    if base.by_limit(engine, [len(row.tokens) for row in rows])[1]:
+        with base.asked() as other:
+            logits_padded(other, rows[0], len(rows[0].tokens) - 1)
+        return
+    tree = engine.lay_out(rows)
+    expected = Expected(base, rows, len(tree.tokens))
+    (walked,) = engine.walk(tree, len(tree.tokens))
+    sources, _ = engine.predictions(tree, walked.part)
+    states = expected.at(walked.part.predictions)
+    each_distance(walked.states.index_select(0, sources), engine.head, states, expected.head)
 
 
 def _on_cpu(tuned: Tuned) -> Tuned:
@@ -159,7 +188,7 @@ class _Alive:
 class _Trace(TorchDispatchMode):
     """Counts the bytes of every storage from its making to its end, and the work between."""
 
-    def __init__(self, tuned: Tuned) -> None:
+    def __init__(self, tuned: Tuned, weights: Sequence[torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.vocabulary: int = tuned.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
         self.alive: dict[int, _Alive] = {}
@@ -168,9 +197,7 @@ class _Trace(TorchDispatchMode):
         self.products: list[tuple[float, float]] = []
         self.attention = self.moved = 0.0
         self.operations = 0
-        self.known = {
-            _key(tensor) for tensor in (*tuned.model.parameters(), *tuned.model.buffers(), *tuned.trainable.values())
-        }
+        self.known = {_key(tensor) for tensor in weights}
         self.hooks = [
             tensor.register_post_accumulate_grad_hook(self._accumulated) for tensor in tuned.trainable.values()
         ]

@@ -11,6 +11,7 @@ from luthier.settings import mission
 
 HYPER: Final = "training_config.hyperparameters"
 EVALUATION: Final = "training_config.evaluation"
+HOLD: Final = "training_config.preference_config.kl_to_base"
 LORA: Final = "training_config.lora_config"
 _LORA_METHODS: Final = ("lora", "qlora")
 _VIRTUAL: Final = {name: f"training_config.{name}_config" for name in ("prompt_tuning", "prefix_tuning")}
@@ -184,6 +185,13 @@ def replay(seen: Seen, share: float = 0.25) -> Remedy | None:
     why = "base's own answers to general questions stand among the rows, and hold it where it was"
     source = "Scialom and others 2022, Fine-tuned Language Models are Continual Learners"
     return changed(seen, "replay", {"data.replay": max(share, _number(seen, "data.replay", 0.0))}, why, source)
+
+
+def hold_to_base(seen: Seen, weight: float = 0.1) -> Remedy | None:
+    """A distance to base in the loss: a wanted answer that base never gives still gets up to 1 / 1.1 = 91%."""
+    why = "the loss also counts how far the model's expectations leave base's, so that no more is moved than rows need"
+    source = "Li and Hoiem 2016, Learning without Forgetting"
+    return changed(seen, "hold_to_base", {HOLD: max(weight, _number(seen, HOLD, 0.0))}, why, source)
 
 
 def balance(seen: Seen) -> Remedy | None:

@@ -23,12 +23,14 @@ BLOCK_BYTES = 2**20
 class Computed:
     """What a step came to: `loss` is summed over the rows' trained tokens (nats), `tokens` went through the model.
 
-    `sums` are other numbers of the rows by name, summed over them too, where the objective has such.
+    `sums` are other numbers of the rows by name, summed over them too, where the objective has such. `kl` is the KL
+    from base, summed like the loss, where the model is held near base; it is no part of `loss`.
     """
 
     loss: float
     tokens: int
     sums: Mapping[str, float] = field(default_factory=dict)
+    kl: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class _SummedLoss(torch.autograd.Function):
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits = head.logits(hidden[part])
-            for block in _blocks(logits, wide):
+            for block in blocks(logits, wide):
                 at = slice(start + block.start, start + block.stop)
                 each = _into_gradients(logits[block], targets[at], weights[at], wide, wanted)
                 total += (weights[at] * each).sum()
@@ -122,7 +124,7 @@ class _EachLoss(torch.autograd.Function):
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits = head.logits(hidden[part])
-            for block in _blocks(logits, wide):
+            for block in blocks(logits, wide):
                 at = slice(start + block.start, start + block.stop)
                 every[at] = _into_gradients(logits[block], targets[at], ones[at], wide, d_hidden is not None)
             if d_hidden is not None:
@@ -142,7 +144,7 @@ class _EachLoss(torch.autograd.Function):
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits = head.logits(hidden[part])
-            for block in _blocks(logits, wide):
+            for block in blocks(logits, wide):
                 at = slice(start + block.start, start + block.stop)
                 _into_gradients(logits[block], targets[at], weights[at], wide, True)
             d_weight += logits.T @ hidden[part]
@@ -151,7 +153,7 @@ class _EachLoss(torch.autograd.Function):
         return to_hidden, d_weight.to(weight.dtype) if ctx.needs_input_grad[1] else None, own_bias, None
 
 
-def _blocks(logits: Tensor, wide: torch.dtype) -> Iterator[slice]:
+def blocks(logits: Tensor, wide: torch.dtype) -> Iterator[slice]:
     """Of (M, V) logits on a CPU a few rows at a time, elsewhere all."""
     most = max(1, BLOCK_BYTES // (wide.itemsize * logits.shape[1])) if logits.device.type == "cpu" else len(logits)
     yield from (slice(start, min(start + most, len(logits))) for start in range(0, len(logits), most))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,21 +25,45 @@ from luthier.flow import RowScore, Tokenized
 
 if TYPE_CHECKING:
     from luthier.engine.forward import Engine
+    from luthier.engine.hold import Hold
 
 LOGITS_BYTES = 512 * 2**20
 """Memory for the logits of one batch in float32; a row alone may take more."""
 
 
-def backward_padded(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int) -> Computed:
-    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
-    loss, tokens = 0.0, 0
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a batch of rows says at the places where some row is trained: `logits` (R, P, V) in float32 at least, the
+    tokens that stand there in each row, `targets` (R, P), and with which weight they are trained, `share` (R, P)."""
+
+    logits: Tensor
+    targets: Tensor
+    share: Tensor
+
+    def losses(self) -> Tensor:
+        """The weighed loss of each trained token (R, P), 0 for others."""
+        losses = cross_entropy(self.logits.flatten(0, 1), self.targets.flatten(), reduction="none")
+        return losses.view_as(self.targets) * self.share
+
+
+def backward_padded(
+    engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int, hold: Hold | None = None
+) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor`, and of what a `hold` adds to it, to those of the
+    trained parameters."""
+    loss, tokens, kl = 0.0, 0, 0.0
     for batch in batches(engine, [len(row.tokens) for row in rows], tokens_a_pass):
-        losses, _ = losses_padded(engine, [rows[index] for index in batch])
-        summed = losses.sum()
-        (summed / divisor).backward()
+        own = [rows[index] for index in batch]
+        trained = trained_logits(engine, own)
+        summed = trained.losses().sum()
+        wanted = summed / divisor
+        if hold is not None:
+            held = hold.of_padded(trained, own)
+            wanted, kl = wanted + held.added, kl + held.kl
+        wanted.backward()
         loss += summed.item()
-        tokens += len(batch) * max(len(rows[index].tokens) for index in batch)
-    return Computed(loss, tokens)
+        tokens += len(batch) * max(len(row.tokens) for row in own)
+    return Computed(loss, tokens, kl=kl)
 
 
 @torch.no_grad()
@@ -91,6 +116,12 @@ def batches(engine: Engine, lengths: Sequence[int], tokens_a_pass: int, together
 
 def losses_padded(engine: Engine, rows: Sequence[Tokenized]) -> tuple[Tensor, Tensor]:
     """The weighted loss of each trained token (R, P), 0 for others, and whether it is the most likely one (R, P)."""
+    trained = trained_logits(engine, rows)
+    return trained.losses(), (trained.logits.argmax(-1) == trained.targets) & (trained.share != 0)
+
+
+def trained_logits(engine: Engine, rows: Sequence[Tokenized]) -> Trained:
+    """What the model says where rows are trained."""
     longest = max(len(row.tokens) for row in rows)
     weights = np.stack([np.pad(row.weights, (0, longest - len(row.weights))) for row in rows])
     places = np.flatnonzero(weights.any(0))
@@ -98,9 +129,7 @@ def losses_padded(engine: Engine, rows: Sequence[Tokenized]) -> tuple[Tensor, Te
     logits, _ = _own_forward(engine, tokens, places - 1 - longest)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     targets = tokens[:, tokens.shape[1] - longest :][:, torch.from_numpy(places).to(engine.device)]
-    share = torch.from_numpy(weights[:, places]).to(engine.device)
-    losses = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-    return losses * share, (logits.argmax(-1) == targets) & (share != 0)
+    return Trained(logits, targets, torch.from_numpy(weights[:, places]).to(engine.device))
 
 
 def _tokens(engine: Engine, rows: Sequence[NDArray[np.int32]]) -> Tensor:

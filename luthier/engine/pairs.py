@@ -20,8 +20,9 @@ from torch import Tensor
 
 from luthier.engine.attention import Attention, KeyAndValue
 from luthier.engine.forward import Engine
+from luthier.engine.hold import HeldTree, Hold
 from luthier.engine.loss import Computed, each_loss
-from luthier.engine.padded import batches, losses_padded
+from luthier.engine.padded import batches, trained_logits
 from luthier.engine.parts import Part, in_leaves
 from luthier.engine.step import backward_above, collecting
 from luthier.engine.tree import Tree
@@ -50,28 +51,58 @@ class Pairs:
 
 
 def backward_pairs(
-    engine: Engine, rows: Sequence[Tokenized], loss_of: PairLoss, divisor: float, tokens_a_pass: int
+    engine: Engine,
+    rows: Sequence[Tokenized],
+    loss_of: PairLoss,
+    divisor: float,
+    tokens_a_pass: int,
+    hold: Hold | None = None,
+    times: Sequence[float] | None = None,
 ) -> tuple[Computed, NDArray[np.float64]]:
     """Adds the gradients of the pairs' summed loss over `divisor` to those of the trained parameters; and the
-    log-probabilities (P, 2) that the loss was of."""
+    log-probabilities (P, 2) that the loss was of. A `hold` is added on the tokens of both rows, each pair's so many
+    `times` (P)."""
     pairs = Pairs(rows, loss_of, np.full((len(rows) // 2, 2), np.nan))
     lengths = [max(len(better.tokens), len(worse.tokens)) for better, worse in zip(rows[::2], rows[1::2], strict=True)]
-    near, far = engine.by_limit(lengths)
-    tokens = 0
+    near, far = engine.by_limit(lengths) if hold is None else hold.base.by_limit(engine, lengths)
+    each_time = np.ones(len(rows)) if times is None else np.repeat(times, 2)
+    tokens, kl = 0, 0.0
     if near:
-        tokens += _over_tree(engine, pairs, np.array(near), divisor, tokens_a_pass)
+        which = np.array(near)
+        own = [rows[row] for row in _rows_of(which)]
+        tree, held = engine.lay_out(own), None
+        if hold is not None:
+            held = HeldTree(hold, tree, own, divisor, tokens_a_pass, each_time[_rows_of(which)].tolist())
+        tokens += _over_tree(engine, pairs, which, tree, divisor, tokens_a_pass, held)
+        kl += held.kl if held else 0.0
     for batch in batches(engine, list(chain.from_iterable((lengths[pair],) * 2 for pair in far)), tokens_a_pass, 2):
         which = np.array([far[at // 2] for at in batch[::2]])
-        own = [rows[row] for pair in which.tolist() for row in (2 * pair, 2 * pair + 1)]
-        losses, _ = losses_padded(engine, own)
-        (pairs.put(-losses.sum(1).view(-1, 2), which) / divisor).backward()
+        own = [rows[row] for row in _rows_of(which)]
+        trained = trained_logits(engine, own)
+        wanted = pairs.put(-trained.losses().sum(1).view(-1, 2), which) / divisor
+        if hold is not None:
+            added = hold.of_padded(trained, own, each_time[_rows_of(which)].tolist())
+            wanted, kl = wanted + added.added, kl + added.kl
+        wanted.backward()
         tokens += len(own) * max(len(row.tokens) for row in own)
-    return Computed(pairs.loss, tokens), pairs.found
+    return Computed(pairs.loss, tokens, kl=kl), pairs.found
 
 
-def _over_tree(engine: Engine, pairs: Pairs, which: NDArray[np.int64], divisor: float, tokens_a_pass: int) -> int:
-    """The same for the pairs that a tree serves; gives the tokens that went through the model."""
-    tree = engine.lay_out([pairs.rows[row] for pair in which.tolist() for row in (2 * pair, 2 * pair + 1)])
+def _rows_of(pairs: NDArray[np.int64]) -> list[int]:
+    """The rows of some pairs: of 1 and 3 they are 2, 3, 6 and 7."""
+    return [row for pair in pairs.tolist() for row in (2 * pair, 2 * pair + 1)]
+
+
+def _over_tree(
+    engine: Engine,
+    pairs: Pairs,
+    which: NDArray[np.int64],
+    tree: Tree,
+    divisor: float,
+    tokens_a_pass: int,
+    held: HeldTree | None,
+) -> int:
+    """The same for the pairs whose rows a tree holds; gives the tokens that went through the model."""
     layout = in_leaves(tree, tokens_a_pass, pairs=True)
     above, above_tokens = engine.root(), np.arange(tree.known)
     trunk = _Losses.none(engine)
@@ -82,7 +113,7 @@ def _over_tree(engine: Engine, pairs: Pairs, which: NDArray[np.int64], divisor: 
     shared: Mapping[int, KeyAndValue] = {
         layer: (collecting(key), collecting(value)) for layer, (key, value) in above.items()
     }
-    in_trunk = _Losses(collecting(trunk.values), trunk.predictions)
+    in_trunk = _Losses(collecting(trunk.values), trunk.predictions, trunk.hidden)
     left = np.ones(len(which), dtype=bool)
     ends = np.array([path[-1] for path in tree.paths]).reshape(-1, 2)
     for part in layout.leaves:
@@ -91,31 +122,40 @@ def _over_tree(engine: Engine, pairs: Pairs, which: NDArray[np.int64], divisor: 
         # One of the two may end in the trunk, where rows of other pairs go on.
         own = np.flatnonzero(left & np.isin(ends, part.own).any(1))
         left[own] = False
-        (pairs.put(_sums(tree, own, [in_trunk, losses]), which[own]) / divisor).backward()
+        wanted = pairs.put(_sums(tree, own, [in_trunk, losses]), which[own])
+        if held is not None:
+            wanted = wanted + held.added(losses.hidden, engine.head, losses.predictions)
+        (wanted / divisor).backward()
     if left.any():
         own = np.flatnonzero(left)
         (pairs.put(_sums(tree, own, [in_trunk]), which[own]) / divisor).backward()
-    backward_above(above, shared, [(trunk.values, in_trunk.values)])
+    last: list[tuple[Tensor, Tensor | None]] = [(trunk.values, in_trunk.values)]
+    if held is not None and layout.trunk is not None:
+        last.append((held.added(trunk.hidden, engine.head, trunk.predictions) / divisor, None))
+    backward_above(above, shared, last)
     return layout.computed_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class _Losses:
-    """-log p (M) of some of a tree's predictions (M)."""
+    """-log p (M) of some of a tree's predictions (M), and the hidden states (M, C) that they are of."""
 
     values: Tensor
     predictions: NDArray[np.int64]
+    hidden: Tensor
 
     @classmethod
     def of(cls, engine: Engine, tree: Tree, part: Part, attention: Attention) -> _Losses:
         """Those of a part, with a way back."""
         states = engine.states(tree, part, attention)
         sources, targets = engine.predictions(tree, part)
-        return cls(each_loss(states.index_select(0, sources), engine.head, targets), part.predictions)
+        hidden = states.index_select(0, sources)
+        return cls(each_loss(hidden, engine.head, targets), part.predictions, hidden)
 
     @classmethod
     def none(cls, engine: Engine) -> _Losses:
-        return cls(torch.zeros(0, device=engine.device), np.zeros(0, dtype=np.int64))
+        nothing = torch.zeros(0, device=engine.device)
+        return cls(nothing, np.zeros(0, dtype=np.int64), nothing)
 
 
 def _sums(tree: Tree, pairs: NDArray[np.int64], parts: Sequence[_Losses]) -> Tensor:

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from luthier.engine.attention import Attention, KeyAndValue
+from luthier.engine.attention import KeyAndValue
 from luthier.engine.forward import Engine
+from luthier.engine.hold import HeldTree, Hold
 from luthier.engine.loss import Computed, summed_loss
 from luthier.engine.padded import backward_padded
 from luthier.engine.parts import Part, in_leaves
@@ -28,44 +29,69 @@ TOKENS_A_PASS = 1024
 """Distinct tokens of its own that a pass of training takes, unless one row alone is longer (docs/log.md)."""
 
 
-def backward(engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int = TOKENS_A_PASS) -> Computed:
-    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
-    near, far = engine.by_limit([len(row.tokens) for row in rows])
+def backward(
+    engine: Engine,
+    rows: Sequence[Tokenized],
+    divisor: float,
+    tokens_a_pass: int = TOKENS_A_PASS,
+    hold: Hold | None = None,
+) -> Computed:
+    """Adds the gradients of the rows' summed loss over `divisor`, and of what a `hold` adds to it, to those of the
+    trained parameters."""
+    lengths = [len(row.tokens) for row in rows]
+    near, far = engine.by_limit(lengths) if hold is None else hold.base.by_limit(engine, lengths)
     computed = []
     if near:
         tree = engine.lay_out([rows[index] for index in near])
-        computed.append(backward_over_tree(engine, tree, divisor, tokens_a_pass))
+        held = None
+        if hold is not None:
+            held = HeldTree(hold, tree, [rows[index] for index in near], divisor, tokens_a_pass)
+        computed.append(backward_over_tree(engine, tree, divisor, tokens_a_pass, held))
     if far:
-        computed.append(backward_padded(engine, [rows[index] for index in far], divisor, tokens_a_pass))
-    return Computed(sum(one.loss for one in computed), sum(one.tokens for one in computed))
+        computed.append(backward_padded(engine, [rows[index] for index in far], divisor, tokens_a_pass, hold))
+    tokens = sum(one.tokens for one in computed)
+    return Computed(sum(one.loss for one in computed), tokens, kl=sum(one.kl for one in computed))
 
 
-def backward_over_tree(engine: Engine, tree: Tree, divisor: float, tokens_a_pass: int) -> Computed:
+def backward_over_tree(
+    engine: Engine, tree: Tree, divisor: float, tokens_a_pass: int, held: HeldTree | None = None
+) -> Computed:
     """The same for a tree of rows."""
     layout = in_leaves(tree, tokens_a_pass)
     above, above_tokens = engine.root(), np.arange(tree.known)
-    loss, trunk_loss = 0.0, None
+    trunk_states = None
     if layout.trunk is not None:
         attention = engine.attention(layout.trunk, above, keeps=slice(None))
-        trunk_loss = _loss(engine, tree, layout.trunk, attention)
-        loss += trunk_loss.item()
+        trunk_states = engine.states(tree, layout.trunk, attention)
         above, above_tokens = attention.kept, np.concatenate([layout.trunk.given, layout.trunk.own])
     shared = {layer: (collecting(key), collecting(value)) for layer, (key, value) in above.items()}
+    losses: list[float] = []
     for part in layout.leaves:
         attention = engine.attention(part, shared, chosen=np.searchsorted(above_tokens, part.given))
-        part_loss = _loss(engine, tree, part, attention)
-        (part_loss / divisor).backward()
-        loss += part_loss.item()
-    backward_above(above, shared, [] if trunk_loss is None else [(trunk_loss / divisor, None)])
-    return Computed(loss, layout.computed_tokens)
+        wanted, own = _loss(engine, tree, part, engine.states(tree, part, attention), held)
+        (wanted / divisor).backward()
+        losses.append(own.item())
+    last: list[tuple[Tensor, None]] = []
+    if layout.trunk is not None and trunk_states is not None:
+        wanted, own = _loss(engine, tree, layout.trunk, trunk_states, held)
+        losses.insert(0, own.item())
+        last.append((wanted / divisor, None))
+    backward_above(above, shared, last)
+    loss = 0.0
+    for one in losses:
+        loss += one
+    return Computed(loss, layout.computed_tokens, kl=held.kl if held else 0.0)
 
 
-def _loss(engine: Engine, tree: Tree, part: Part, attention: Attention) -> Tensor:
-    """The summed loss of a part's predictions."""
-    states = engine.states(tree, part, attention)
+def _loss(engine: Engine, tree: Tree, part: Part, states: Tensor, held: HeldTree | None) -> tuple[Tensor, Tensor]:
+    """The summed loss of a part's predictions, with what is added to it and without."""
     sources, targets = engine.predictions(tree, part)
     weights = torch.from_numpy(tree.weights[part.predictions]).to(engine.device)
-    return summed_loss(states.index_select(0, sources), engine.head, targets, weights)
+    hidden = states.index_select(0, sources)
+    if held is not None:
+        return held.loss(hidden, engine.head, targets, weights, part.predictions)
+    loss = summed_loss(hidden, engine.head, targets, weights)
+    return loss, loss
 
 
 def collecting(kept: Tensor) -> Tensor:

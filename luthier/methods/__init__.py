@@ -16,6 +16,8 @@ Each defines
 - `resolve(settings, model, written, tokenizer)`: which settings of `training_config` to change, as (path, value,
   reason), and `UserError` for those that do not fit the model; `written(path)` says whether the user chose one;
 - `attach(model, settings, seed, tokenizer)`: the model ready to train, as a `Tuned`;
+- `base_of(tuned)`: the model before tuning, beside a model that is about to be trained, as a `Base` that stays what it
+  is while that one moves; where the weights themselves are trained it is a copy of them;
 - `files(tuned, settings, base)`: the files of the result, each with what writes it; of them `ONLY_TO_RESUME`, where
   defined, belong to checkpoints and not to the result;
 - `load(tuned, folder)`: saved files back into what `attach` gave.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import mistake
+from luthier.flow import Base, Tuned
 from luthier.methods._adapter import AGAIN, WEIGHTS_FILE, read_config, read_weights
 from luthier.settings.schema import together
 
@@ -68,6 +69,11 @@ def length_reason(text: str, tokenizer: Any, length: int) -> str:
     """Says where a text is repeated to fill the virtual tokens."""
     count = len(text_tokens(text, tokenizer))
     return f"; its {count} tokens are repeated to {length}" if count < length else ""
+
+
+def base_of(tuned: Tuned) -> Base:
+    """The same model without what its rows stand on."""
+    return Base(Tuned(tuned.model, None, {}))
 
 
 def saved_tensor(folder: Path, width: int) -> torch.Tensor:

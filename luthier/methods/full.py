@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import mistake
-from luthier.flow import Tuned
+from luthier.flow import Base, Tuned
 from luthier.methods._adapter import AGAIN, readable
 from luthier.settings.schema import Section
 
@@ -55,6 +55,14 @@ def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any
     del settings, seed, tokenizer
     model.requires_grad_(True)
     return Tuned(model, None, dict(model.named_parameters()))
+
+
+def base_of(tuned: Tuned) -> Base:
+    """A copy of the weights as they are now, frozen."""
+    import copy
+
+    model: Any = copy.deepcopy(tuned.model)
+    return Base(Tuned(model.requires_grad_(False), None, {}))
 
 
 def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[[Path], None]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from luthier.errors import Mistake, UserError, mistake
-from luthier.flow import Tuned
+from luthier.flow import Base, Tuned
 from luthier.methods._adapter import (
     AGAIN,
     CONFIG_FILE,
@@ -182,6 +183,26 @@ def attach(model: torch.nn.Module, settings: Settings, seed: int, tokenizer: Any
                 if settings.init == "pissa":
                     _start_from_principal_directions(layer, config)
     return Tuned(model, None, {name: one for name, one in model.named_parameters() if one.requires_grad})
+
+
+def base_of(tuned: Tuned) -> Base:
+    """The same model without the adapter."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in tuned.model.modules() if isinstance(module, BaseTunerLayer)]
+
+    @contextmanager
+    def without() -> Iterator[None]:
+        # Not by PEFT's `enable_adapters`, which decides anew which matrices are trained.
+        for layer in layers:
+            layer._disable_adapters = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+
+    return Base(Tuned(tuned.model, None, {}), without)
 
 
 def files(tuned: Tuned, settings: Settings, base: str) -> Mapping[str, Callable[[Path], None]]:

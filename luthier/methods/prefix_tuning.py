@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from luthier.errors import mistake
 from luthier.flow import Root, Tuned
+from luthier.methods import _virtual
 from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods._virtual import (
     SAVED,
@@ -39,6 +40,8 @@ GROWS_BY = "num_virtual_tokens"
 PROJECTION_FILE = "prefix_projection.safetensors"
 ONLY_TO_RESUME = (PROJECTION_FILE,)
 START = "start"
+
+base_of = _virtual.base_of
 
 
 class Settings(Section):

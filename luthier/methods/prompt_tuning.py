@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from luthier.flow import Root, Tuned
+from luthier.methods import _virtual
 from luthier.methods._adapter import CONFIG_FILE, WEIGHTS_FILE, hush, write_config, write_weights
 from luthier.methods._virtual import (
     SAVED,
@@ -31,6 +32,8 @@ STARTS_AS_THE_BASE = False
 GROWS_BY = "num_virtual_tokens"
 OF_THE_SPREAD = 0.15
 """The learning rate, in standard deviations of the model's embeddings."""
+
+base_of = _virtual.base_of
 
 
 class Settings(Section):

@@ -47,6 +47,7 @@ class Settings(Section):
 learning_rate = lora.learning_rate
 virtual_tokens = lora.virtual_tokens
 trainable_parameters = lora.trainable_parameters
+base_of = lora.base_of
 load = lora.load
 interpolates, interpolate = lora.interpolates, lora.interpolate
 

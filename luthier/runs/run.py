@@ -273,12 +273,14 @@ class Run:
     # --------------------------------------------------------------------------------------------------------- log
 
     def append(self, entry: LogEntry) -> None:
-        """Add a line to log.jsonl; half a line that a killed process left is cut off first. NaN becomes null.
+        """Add a line to log.jsonl; half a line that a killed process left is cut off first. NaN becomes null, and what
+        was not measured is left out.
 
         It is forced to the disk by the next checkpoint, which is what a run goes on from.
         """
         kind = "step" if isinstance(entry, StepLog) else "evaluation"
-        values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+        every = {field.name: getattr(entry, field.name) for field in fields(entry)}
+        values = {name: value for name, value in every.items() if value is not None}
         line = orjson.dumps({"kind": kind} | values, option=orjson.OPT_APPEND_NEWLINE)
         whole.append(self._log_path, line)
 

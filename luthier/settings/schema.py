@@ -255,7 +255,9 @@ class PreferenceConfig(Section):
         default=0.1, description="How near the tuned model stays to base: the larger, the nearer."
     )
     kl_to_base: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="Weight of the distance to the base model. Only 0 can be done yet."
+        default=0.0,
+        description="Holds the tuned model near base, under every objective: this times the mean KL from base over the "
+        "trained tokens is added to the loss.",
     )
 
 
@@ -278,7 +280,9 @@ class TrainingConfig(Section):
     """How to train. The sections of the methods (`lora_config`, ...) are handed in: see `run_file`."""
 
     hyperparameters: Hyperparameters = Field(default=Hyperparameters(), description="How training goes.")
-    preference_config: PreferenceConfig = Field(default=PreferenceConfig(), description="For preference rows.")
+    preference_config: PreferenceConfig = Field(
+        default=PreferenceConfig(), description="For preference rows; `kl_to_base` for all."
+    )
     evaluation: Evaluation = Field(default=Evaluation(), description="When to evaluate and save.")
 
     if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from luthier.engine import objectives
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
+from luthier.engine.hold import BaseEngine, Hold, distances
 from luthier.engine.loss import Computed
 from luthier.engine.memory import Passes
 from luthier.engine.objectives import preference
@@ -31,7 +32,19 @@ from luthier.engine.out_of_memory import let_go, ran_out
 from luthier.engine.step import TOKENS_A_PASS
 from luthier.engine.tree import Chosen
 from luthier.errors import mistake
-from luthier.flow import Answer, EvaluationLog, Example, Measure, Note, Progress, RowScore, StepLog, Tokenized, Tuned
+from luthier.flow import (
+    Answer,
+    Base,
+    EvaluationLog,
+    Example,
+    Measure,
+    Note,
+    Progress,
+    RowScore,
+    StepLog,
+    Tokenized,
+    Tuned,
+)
 from luthier.training.answering import Asked, falls
 from luthier.training.distribution import World
 from luthier.training.schedule import count_steps, learning_rate, rows_of_step
@@ -78,6 +91,7 @@ class Plan:
     objective: str = "supervised"
     all_learn: bool = True
     beta: float = 0.1
+    kl_to_base: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,7 @@ class Training:
     before the run, then an entry for each step at which memory ran out. It has to be kept in the run as a whole.
     `asked` is what is answered at each evaluation, `looked_at` the rows of which some are scored there: the training
     rows where none are given. For an objective of pairs all three hold the two rows of each, and `refer` comes before
-    `run`, unless what it found is known.
+    `run`, unless what it found is known. `base` is what a plan with `kl_to_base` holds the model near.
     """
 
     def __init__(
@@ -107,11 +121,14 @@ class Training:
         world: World | None = None,
         asked: Asked | None = None,
         looked_at: Sequence[Tokenized] | None = None,
+        base: Base | None = None,
     ) -> None:
         if not rows:
             raise mistake("there are no rows to train on", "data.train")
         settings = plan.hyperparameters
         self.engine, self.plan = engine, plan
+        assert base is not None or not plan.kl_to_base
+        self.base = BaseEngine(base) if base is not None and plan.kl_to_base else None
         self.objective = objectives.load(plan.objective)
         self._flat = rows, validation, rows if looked_at is None else looked_at
         self.rows: Sequence[Example] = rows
@@ -222,7 +239,7 @@ class Training:
         if trained:
             computed, norm = yield from self._gradients(step, batch, divisor)
             sums = {name: value / divisor for name, value in computed.sums.items()}
-            computed = replace(computed, loss=computed.loss / divisor, sums=sums)
+            computed = replace(computed, loss=computed.loss / divisor, sums=sums, kl=computed.kl / trained)
         sick = self._why_stop(step, computed, norm) if trained else None
         skipped = sick.message if sick else self.health.why_skip(computed.loss, norm) if trained else NOTHING_TRAINED
         if not skipped:
@@ -252,6 +269,7 @@ class Training:
             relaid=self._passes_of(step) != self._passes_of(step - 1),
             skipped=f"{skipped}; its rows: {rows}" if skipped else "",
             preference=computed.sums,
+            kl_to_base=computed.kl if self.base else None,
         )
         if sick is not None:
             yield from self._stop_before(before)
@@ -284,12 +302,15 @@ class Training:
         """The same in the step's passes; None where memory runs out."""
         passes = self._passes_of(step)
         own = [batch[index] for index in self.world.share([one.rows[0] for one in batch])]
+        hold = None
+        if self.base is not None:
+            hold = Hold(self.base, self.plan.kl_to_base, sum(one.trained_tokens for one in batch))
         computed: Computed | None = Computed(0.0, 0)
         try:
             self.engine = passes.put_on(self.engine)
             self.engine.tuned.model.train()
             if own:
-                computed = self.objective.backward(self.engine, own, divisor, passes.tokens, self.plan.beta)
+                computed = self.objective.backward(self.engine, own, divisor, passes.tokens, self.plan.beta, hold)
         except Exception as error:
             if ran_out(error):
                 computed = None
@@ -300,13 +321,14 @@ class Training:
         some = computed or Computed(math.nan, 0)
         names = preference.MEASURED if self.objective.PAIRS else ()
         own_sums = [some.sums.get(name, 0.0) for name in names]
-        loss, tokens, without_room, *sums = self.world.sums(some.loss, some.tokens, computed is None, *own_sums)
+        numbers = some.loss, some.tokens, computed is None, some.kl
+        loss, tokens, without_room, kl, *sums = self.world.sums(*numbers, *own_sums)
         if without_room:
             return None
         self.world.add_up(self.engine.tuned.trainable.values())
         most = self.plan.hyperparameters.max_grad_norm
         norm = torch.nn.utils.clip_grad_norm_(self.engine.tuned.trainable.values(), math.inf if most is None else most)
-        return Computed(loss, int(tokens), dict(zip(names, sums, strict=True))), norm.item()
+        return Computed(loss, int(tokens), dict(zip(names, sums, strict=True)), kl), norm.item()
 
     def _why_stop(self, step: int, computed: Computed, norm: float) -> SickStep | None:
         """Why the run cannot go on over this step, with its gradients in place."""
@@ -381,6 +403,7 @@ class Training:
             now = -values["token_accuracy"]
         if (measure := measures.get(self.plan.metric)) is not None and measure.value is not None:
             now = -measure.value
+        apart = (yield from self._distance(self.base)) if self.base else None
         measured: dict[str, float] = {}
         if self.asked is not None:
             value = self.asked.value((yield from self._answered(self.asked)))
@@ -408,6 +431,7 @@ class Training:
             train_losses=pairs[count:],
             measured=measured,
             preference=measures,
+            kl_to_base=apart,
         )
 
     def _sampled(self) -> list[int]:
@@ -431,6 +455,15 @@ class Training:
                 before += len(numbers)
 
         return (yield from self._of_all(what, each * sum(len(numbers) for _, numbers in several), own_ones()))
+
+    def _distance(self, base: BaseEngine) -> Generator[Progress, None, float]:
+        """The mean KL from base over the validation rows' trained tokens; each process goes through a share of them."""
+        each, count = 2 if self.objective.PAIRS else 1, len(self.validation)
+        own = self._own(count)
+        rows = RowsOf(self.validation, own, each)
+        found = ((each * own[at // each] + at % each, one) for at, one in distances(self.engine, base, rows))
+        every = yield from self._of_all("measuring the distance to base", each * count, found)
+        return sum(every) / sum(one.trained_tokens for one in self.validation)
 
     def _answered(self, asked: Asked) -> Generator[Progress, None, list[Answer]]:
         """The greedy answers to the validation questions, in order; each process gives a share of them."""

@@ -44,6 +44,12 @@ def curves(folder: Path, step: int) -> Iterator[Callable[[StepLog | EvaluationLo
 
 
 def _points(entry: StepLog | EvaluationLog) -> dict[str, float]:
+    name = "validation" if isinstance(entry, EvaluationLog) else "train"
+    held = {} if entry.kl_to_base is None else {f"{name}/kl_to_base": entry.kl_to_base}
+    return held | _others(entry)
+
+
+def _others(entry: StepLog | EvaluationLog) -> dict[str, float]:
     if isinstance(entry, EvaluationLog):
         points = {"validation/loss": entry.validation_loss, "validation/token_accuracy": entry.token_accuracy}
         points |= {f"validation/{name}": one.value for name, one in entry.preference.items() if one.value is not None}

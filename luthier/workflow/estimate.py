@@ -167,6 +167,7 @@ def _probed(place: Source | Path, settings: Settings, expected: Cost) -> Generat
         "row_tokens": expected.load.row_tokens,
         "batch_size": expected.load.batch_size,
         "checkpointing": expected.load.checkpointing,
+        "kl_to_base": settings.training_config.preference_config.kl_to_base,
     }
     probed = probe(request, expected)
     yield from (Note("warning", text) for text in probed.said())
@@ -205,6 +206,7 @@ def candidate_of(place: Source | Path, settings: Settings, method: Any) -> Candi
     if hasattr(method, "weight_memory"):
         section = getattr(settings.training_config, method.SECTION)
         weights, unpacked = method.weight_memory(section, built, dtype.itemsize)
+    held = settings.training_config.preference_config.kl_to_base > 0
     return Candidate(
         tuned=lambda layers: method.attach(skeleton(place, layers).to(dtype), own, settings.seed, None),
         layers=shape.layers,
@@ -214,6 +216,8 @@ def candidate_of(place: Source | Path, settings: Settings, method: Any) -> Candi
         weight_bytes=weights,
         unpacked_bytes=unpacked,
         beside=not method.TRAINS_THE_BASE,
+        base_of=method.base_of if held else None,
+        base_bytes=weights if held and method.TRAINS_THE_BASE else 0,
     )
 
 
@@ -286,6 +290,8 @@ def _load(settings: Settings, context: int | None, row_tokens: int | None, proce
         each = 2
         notes.append("a row is two answers, each with its prompt, of so many tokens: both share the prompt's")
         notes.append("before the first step base reads each pair once, which takes about a third of an epoch more")
+    if settings.training_config.preference_config.kl_to_base > 0:
+        notes.append("base goes through each step's rows as well, because of `kl_to_base`, without a way back")
     batch = -(-settings.training_config.hyperparameters.batch_size // processes)
     return Load(row_tokens, each * batch), notes
 

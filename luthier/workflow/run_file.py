@@ -1,4 +1,4 @@
-"""Run files with the plug-ins that are there: what may stand in them, and what this version does not do yet."""
+"""Run files with the plug-ins that are there: what may stand in them, and what it wants installed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def sections() -> dict[str, type[Section]]:
 
 
 def read(files: Sequence[str], data: str | None = None, overrides: Sequence[str] = ()) -> Loaded:
-    """The merged settings. Raises `UserError` with every mistake, with what this version cannot do yet, and with what
-    has to be installed first."""
+    """The merged settings. Raises `UserError` with every mistake, and with what has to be installed first."""
     loaded = load(files, data=data, overrides=overrides, sections=sections(), choices=choices())
-    if mistakes := [*_not_yet(loaded.settings), *_missing(loaded.settings)]:
+    if mistakes := _missing(loaded.settings):
         raise UserError(mistakes)
     return loaded
 
@@ -99,18 +98,6 @@ def shown(path: str) -> str:
     """A file's path as people read it: from the current folder where it stands below it."""
     here = Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
-
-
-def _not_yet(settings: Settings) -> list[Mistake]:
-    """Settings whose part is not built yet: an error, because a setting that does nothing would be silent."""
-    asked = [
-        (
-            "training_config.preference_config.kl_to_base",
-            settings.training_config.preference_config.kl_to_base > 0,
-            "leave it at 0; a larger `preference_config.beta` keeps the tuned model nearer to base",
-        ),
-    ]
-    return [Mistake("this version cannot do that yet", where, remedy) for where, is_asked, remedy in asked if is_asked]
 
 
 def _missing(settings: Settings) -> list[Mistake]:

@@ -34,7 +34,7 @@ from luthier.workflow.signals import Caught, caught
 
 if TYPE_CHECKING:
     from luthier.evaluation.remedied import Remedied
-    from luthier.flow import Tuned
+    from luthier.flow import Base, Tuned
     from luthier.training.loop import Plan, Training
     from luthier.workflow.loaded_model import Named
 
@@ -241,6 +241,7 @@ def _get_ready(
     loaded = _training_resolved(loaded, method, model, len(prepared.train) // each)
     settings = loaded.settings
     tuned = method.attach(model, run_file.method_settings(settings, method), settings.seed, base.tokenizer)
+    before = _held_near(settings, method, tuned)
     engine = Engine(tuned)
     for text in engine.notes(prepared.longest):
         yield Note("warning", text)
@@ -249,7 +250,8 @@ def _get_ready(
     answers = Chosen(prepared.validation, range(0, len(prepared.validation), each))  # of pairs the better ones
     asked = yield from asked_while_training(metric, answers, prepared.template, base.tokenizer, base.eos)
     of_files = prepared.train.rows  # each weighed as it stands, without what was added
-    training = Training(engine, prepared.train, prepared.validation, _plan(settings, method), world, asked, of_files)
+    plan = _plan(settings, method)
+    training = Training(engine, prepared.train, prepared.validation, plan, world, asked, of_files, before)
     if kept is None:
         free, most = available_bytes(engine.device), training.passes[0].tokens
         training.passes[0], why = choose_passes(engine, prepared.longest, each * batch_size, free, most, each)
@@ -349,7 +351,22 @@ def _plan(settings: Settings, method: Any) -> Plan:
         objective=settings.objective,
         all_learn=not method.TRAINS_THE_BASE,
         beta=training.preference_config.beta,
+        kl_to_base=training.preference_config.kl_to_base,
     )
+
+
+def _held_near(settings: Settings, method: Any, tuned: Tuned) -> Base | None:
+    """The model before tuning, where the run is to stay near it: while it is still there.
+
+    Raises `UserError` where the method cannot say what that is.
+    """
+    if not settings.training_config.preference_config.kl_to_base:
+        return None
+    if not hasattr(method, "base_of"):
+        message = f"{settings.tuning_method} does not say what the model before tuning is"
+        raise mistake(message, "training_config.preference_config.kl_to_base", "leave it at 0")
+    base: Base = method.base_of(tuned)
+    return base
 
 
 def _refuse_metric(metric: str, objective: str) -> None:

@@ -231,3 +231,25 @@ def test_an_estimate_after_a_probe_says_what_was_measured(config: Path) -> None:
     assert known.cost.step_seconds == pytest.approx(known.probed.step_seconds)
     again = result_of(estimate(model=str(config), row_tokens=64))
     assert again.probed == replace(known.probed)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "prompt_tuning"])
+def test_a_hold_near_base_is_counted(method: str, config: Path) -> None:
+    held = ["training_config.preference_config.kl_to_base=0.1"]
+    free, near = (worked_out(config, method=method, overrides=of) for of in ((), held))
+    assert free.cost is not None
+    assert near.cost is not None
+    # Only where the weights themselves are trained is base a copy of them.
+    copied = 2 if method == "full" else 1
+    plain = free.cost.training.weights - (0 if method == "full" else 4 * (free.trainable_parameters or 0))
+    assert near.cost.training.weights == free.cost.training.weights + (copied - 1) * plain
+    # One forward pass more: 2 FLOP for each number of the products, a token, the head too.
+    products = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128) + 300 * 64
+    more = near.cost.flop_per_token - free.cost.flop_per_token
+    assert more == pytest.approx(2 * products, rel=0.1)
+    assert near.cost.training.logits > free.cost.training.logits
+    assert near.cost.step_seconds is not None
+    assert free.cost.step_seconds is not None
+    assert 1.1 < near.cost.step_seconds / free.cost.step_seconds < 1.6
+    assert any("kl_to_base" in note for note in near.notes)
+    assert not any("kl_to_base" in note for note in free.notes)

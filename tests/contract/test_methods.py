@@ -17,6 +17,7 @@ import torch
 from luthier import plugins
 from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
+from luthier.engine.hold import BaseEngine, Hold
 from luthier.engine.step import backward
 from luthier.flow import Place, Question, StepLog, Tokenized, Tuned
 from luthier.methods import lora
@@ -192,8 +193,8 @@ def test_step_0_is_the_base_in_bfloat16_too(case: Case) -> None:
     assert gap(ours(case.engine(case.attached(dtype=torch.bfloat16))), base) < 1e-2
 
 
-def alone(tuned: Tuned, row: Tokenized) -> torch.Tensor:
-    """The row's weighted loss by transformers, on what stands before it."""
+def likely_in(tuned: Tuned, row: Tokenized) -> torch.Tensor:
+    """The log-probabilities before each of a row's tokens but the first by transformers, on what stands before it."""
     from transformers import DynamicCache
 
     model: Any = tuned.model
@@ -205,7 +206,13 @@ def alone(tuned: Tuned, row: Tokenized) -> torch.Tensor:
     elif tuned.root is not None and tuned.root.keys_and_values is not None:
         pairs = tuned.root.keys_and_values()
         given |= {"past_key_values": DynamicCache([(key[None], value[None]) for key, value in pairs])}
-    likely = model(**given).logits[0, -len(row.tokens) :][:-1].log_softmax(-1)
+    likely: torch.Tensor = model(**given).logits[0, -len(row.tokens) :][:-1].log_softmax(-1)
+    return likely
+
+
+def alone(tuned: Tuned, row: Tokenized) -> torch.Tensor:
+    """The row's weighted loss by transformers, on what stands before it."""
+    likely, tokens = likely_in(tuned, row), torch.from_numpy(row.tokens.astype(np.int64))[None]
     loss: torch.Tensor = -(likely.gather(1, tokens[0, 1:, None])[:, 0] * torch.from_numpy(row.weights[1:])).sum()
     return loss
 
@@ -224,6 +231,38 @@ def test_declared_weights_alone_get_gradients_and_a_tree_s_are_those_of_its_rows
     declared = {id(one) for one in weights}
     others = {name: one for name, one in tuned.model.named_parameters() if id(one) not in declared}
     assert [name for name, one in others.items() if one.requires_grad or one.grad is not None] == []
+
+
+def apart(tuned: Tuned, base: Any, row: Tokenized) -> torch.Tensor:
+    """The row's weighted KL from a plain base model, both by transformers."""
+    with torch.no_grad():
+        expected = likely_in(Tuned(base, None, {}), row)
+    each = torch.nn.functional.kl_div(likely_in(tuned, row), expected, reduction="none", log_target=True).sum(-1)
+    return (each * torch.from_numpy(row.weights[1:])).sum()
+
+
+@over(CASES)
+def test_it_is_held_near_a_base_that_stays_while_it_moves(case: Case) -> None:
+    """The base is loaded anew here, so it is not what the method says that it was."""
+    tuned, rows = case.attached(), random_rows(0)[::3]
+    base = BaseEngine(case.method.base_of(tuned))
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in tuned.trainable.values():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+    names, weights = list(tuned.trainable), list(tuned.trainable.values())
+    plain = case.base().eval()
+    kl = torch.stack([apart(tuned, plain, row) for row in rows]).sum()
+    loss = torch.stack([alone(tuned, row) for row in rows]).sum()
+    expected = torch.autograd.grad(loss / 30 + 3 * kl / 40, weights)
+    computed = backward(case.engine(tuned), rows, 30, 50, Hold(base, 3.0, 40))
+    assert computed.loss == pytest.approx(loss.item(), rel=1e-5)
+    assert computed.kl == pytest.approx(kl.item(), rel=1e-4)
+    assert kl.item() > 0.1
+    for name, wanted in zip(names, expected, strict=True):
+        found = tuned.trainable[name].grad
+        assert found is not None
+        assert float((found - wanted).norm() / wanted.norm()) < 5e-5, name
 
 
 @over(CASES)

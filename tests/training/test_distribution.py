@@ -85,6 +85,23 @@ def test_two_processes_train_as_one_does(pair: tuple[Path, Path, str]) -> None:
             assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_two_processes_hold_a_model_near_base_as_one_does(method: str, run_file: Path, tmp_path: Path) -> None:
+    from luthier.workflow.train import train
+
+    settings = [*SETTINGS, f"tuning_method={method}", "training_config.preference_config.kl_to_base=3"]
+    worked(train([str(run_file)], overrides=settings, root=tmp_path / "runs", name="one"))
+    ended = together(2, tmp_path, str(run_file), *typed(*settings), "--name", "two", "--json")
+    assert ended.returncode == 0, ended.stderr
+    one, two = (log_of(tmp_path / "runs" / name) for name in ("one", "two"))
+    for mine, theirs in zip(one, two, strict=True):
+        for name in ("step", "train_loss", "grad_norm", "validation_loss"):
+            assert theirs.get(name, 0) == pytest.approx(mine.get(name, 0), rel=1e-4)
+        assert theirs["kl_to_base"] == pytest.approx(mine["kl_to_base"], rel=1e-3, abs=1e-6)
+    assert one[-1]["kl_to_base"] > 1e-3
+
+
 def test_only_the_first_process_speaks(pair: tuple[Path, Path, str]) -> None:
     assert json.loads(pair[2])["run"] == "two"
 

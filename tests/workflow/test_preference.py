@@ -210,7 +210,6 @@ def test_the_best_checkpoint_can_go_by_preferences(pair_file: Path, run_file: Pa
         ("data.too_long=cut_end", "`cut_end` would cut the two answers"),
         ("data.replay=0.1", "no worse answer beside them"),
         ("data.augment=[typos]", "changed rows have one answer"),
-        (f"{CONFIG}.preference_config.kl_to_base=0.1", "cannot do that yet"),
         ("objective=text", "write `data.train_on: everything`"),
     ],
 )

@@ -229,11 +229,6 @@ def test_a_run_that_exists_is_refused_and_left_as_it_is(run_file: Path, trained:
     assert {path: path.stat().st_mtime_ns for path in trained.folder.rglob("*")} == before
 
 
-def test_settings_that_do_nothing_yet_are_refused(run_file: Path, tmp_path: Path) -> None:
-    text = refused([str(run_file)], tmp_path, overrides=["training_config.preference_config.kl_to_base=0.1"])
-    assert "kl_to_base: this version cannot do that yet" in text
-
-
 def test_rows_too_long_stop_with_their_lines(run_file: Path, tmp_path: Path) -> None:
     text = refused([str(run_file)], tmp_path, overrides=["data.max_length=20"])
     assert "rows.jsonl:1: " in text

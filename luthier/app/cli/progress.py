@@ -106,6 +106,8 @@ def evaluation_line(entry: EvaluationLog) -> Text:
         f"perplexity {numbers.number(entry.perplexity)}",
         f"token accuracy {numbers.percent(entry.token_accuracy)}",
     ]
+    if entry.kl_to_base is not None:
+        facts.append(f"kl to base {numbers.number(entry.kl_to_base)}")
     preferred = {name: one.value for name, one in entry.preference.items() if one.value is not None}
     facts += [
         f"{name.replace('_', ' ')} {_value(name, value)}" for name, value in {**preferred, **entry.measured}.items()

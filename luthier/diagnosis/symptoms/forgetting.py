@@ -66,6 +66,7 @@ def look(seen: Seen) -> Finding | None:
         remedies=remedies.those(
             remedies.rate(seen, 0.2, f"{mission.TROUBLES['forgetting'].solution}: a fifth goes over less of it"),
             remedies.replay(seen),
+            remedies.hold_to_base(seen),
             remedies.fewer_epochs(seen, 1.0, "fewer steps take the model less far from base"),
             remedies.smaller(seen),
             remedies.part_of_the_way(seen),

@@ -7,8 +7,9 @@ Each defines
 - `refused(form)`: what is wrong with rows of a form that is none of `FORMS`, and what to write instead;
 - `PAIRS`: whether an example is a pair of rows, a better and a worse answer, or one row alone;
 - `divisor(examples)`: what a step's summed loss is divided by, 0 where nothing is learned from its examples;
-- `backward(engine, examples, divisor, tokens_a_pass, beta)`: adds the gradients of the examples' summed loss over
-  `divisor` to those of the trained parameters, as a `Computed`. `beta` is the run's, for pairs.
+- `backward(engine, examples, divisor, tokens_a_pass, beta, hold)`: adds the gradients of the examples' summed loss over
+  `divisor`, and of what a `hold` near base adds to it, to those of the trained parameters, as a `Computed`. `beta` is
+  the run's, for pairs; `hold` is none where the run wants none.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.engine.forward import Engine
+    from luthier.engine.hold import Hold
     from luthier.engine.loss import Computed
 
 FORMS: tuple[Form, ...] = ("preference",)
@@ -55,9 +56,19 @@ def divisor(pairs: Sequence[Pair]) -> int:
     return len(pairs) if any(pair.trained_tokens for pair in pairs) else 0
 
 
-def backward(engine: Engine, pairs: Sequence[Pair], divisor: float, tokens_a_pass: int, beta: float = 0.1) -> Computed:
-    """Adds the gradients of the pairs' summed loss over `divisor` to those of the trained parameters.
+def backward(
+    engine: Engine,
+    pairs: Sequence[Pair],
+    divisor: float,
+    tokens_a_pass: int,
+    beta: float = 0.1,
+    hold: Hold | None = None,
+) -> Computed:
+    """Adds the gradients of the pairs' summed loss over `divisor`, and of what a `hold` adds, to those of the trained
+    parameters.
 
+    Both answers are held, the worse one too: what it loses may go to answers that base never gave. A token counts its
+    share of its pair's weight, and the mean is over tokens, so that a hold weighs the same under every objective.
     `sums` of what comes back holds `preference_accuracy` and `preference_margin`, summed over the pairs.
     """
     import torch
@@ -75,7 +86,8 @@ def backward(engine: Engine, pairs: Sequence[Pair], divisor: float, tokens_a_pas
         return weights[at] * softplus(-beta * (gained[:, 0] - gained[:, 1]))
 
     rows = [row for pair in pairs for row in pair.rows]
-    computed, found = backward_pairs(engine, rows, loss, divisor, tokens_a_pass)
+    times = [pair.weight for pair in pairs]
+    computed, found = backward_pairs(engine, rows, loss, divisor, tokens_a_pass, hold, times)
     margin = beta * ((found - reference) @ [1.0, -1.0])
     sums = {"preference_accuracy": float((margin > 0).sum()), "preference_margin": float(margin.sum())}
     return replace(computed, sums=sums)

@@ -9,6 +9,7 @@ from luthier.flow import Form, Tokenized
 
 if TYPE_CHECKING:
     from luthier.engine.forward import Engine
+    from luthier.engine.hold import Hold
     from luthier.engine.loss import Computed
 
 FORMS: tuple[Form, ...] = ("text",)
@@ -28,10 +29,16 @@ def divisor(rows: Sequence[Tokenized]) -> int:
 
 
 def backward(
-    engine: Engine, rows: Sequence[Tokenized], divisor: float, tokens_a_pass: int, beta: float = 0.0
+    engine: Engine,
+    rows: Sequence[Tokenized],
+    divisor: float,
+    tokens_a_pass: int,
+    beta: float = 0.0,
+    hold: Hold | None = None,
 ) -> Computed:
-    """Adds the gradients of the rows' summed loss over `divisor` to those of the trained parameters."""
+    """Adds the gradients of the rows' summed loss over `divisor`, and of what a `hold` adds, to those of the trained
+    parameters."""
     from luthier.engine import step
 
     del beta
-    return step.backward(engine, rows, divisor, tokens_a_pass)
+    return step.backward(engine, rows, divisor, tokens_a_pass, hold)
