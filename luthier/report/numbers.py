@@ -19,6 +19,11 @@ def number(value: float | None, like: float | None = None) -> str:
     return f"{value:,.{decimals(value if like is None else like)}f}".replace("-", "−")
 
 
+def signed(value: float | None) -> str:
+    """`0.82` is `+0.82`, `-0.82` is `−0.82`."""
+    return f"+{number(value)}" if value is not None and value > 0 else number(value)
+
+
 def decimals(value: float) -> int:
     """How many decimals `number` gives a value: three digits in all, at least 2 from 0.1 to 10."""
     if value == 0 or not isfinite(value):
