@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from luthier.app.cli import run as command
 from luthier.app.reviewing import review
 from luthier.data.check import load_rows
 from luthier.errors import UserError
@@ -148,6 +149,28 @@ def test_it_goes_on_whatever_the_order_of_names_and_beside_it_stands_the_review_
         assert exported.reviewed.asked.systems == (SYSTEMS if "more" in name else ())
     with pytest.raises(UserError, match="nobody was asked about this run yet"):
         worked(review(str(run), against="short", export=str(root / "none.csv"), root=root))
+
+
+def test_the_command_takes_several_names_and_prints_each_system_and_pair(
+    run: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parents[1])
+    prepared = prepared_for(run, kind="scripted")
+    voted(prepared, better(prepared))
+    words = ["review", "runs/colours", "--against", "base", "--against", "runs/short", "--export"]
+    assert command([*words, "votes.csv"]) == 0, "votes of a script miss no target"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "colours against base, short, scripted: made by a script, no person's" in said
+    real = sum(not item.check for item in prepared.items)
+    assert f"3 systems, {real} votes of {real} on" in said
+    places = [said.index(f"{name}: strength") for name in ("colours", "short", "base")]
+    assert places == sorted(places)
+    assert "colours over base: 100.0%" in said
+    assert "colours against base alone," in said
+    assert command([*words, "whole.json", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["against"], data["asked"]["systems"]) == ("base", list(SYSTEMS))
+    assert [one["system"] for one in data["ranking"]] == ["colours", "short", "base"]
 
 
 def test_without_base_the_first_that_is_named_is_what_the_votes_are_held_against_and_no_target_is_filled(

@@ -80,12 +80,9 @@ def _print_systems(found: Review, votes: str, console: Console) -> None:
     cast = f"{numbers.count(report.several.votes, 'vote')} of {planned:,}"
     console.print(f"  {len(asked.systems)} systems, {cast} on {numbers.count(report.several.rows, 'row')}")
     for one in report.ranking:
-        strength = one.strength
-        ends = numbers.interval(strength.value, strength.low, strength.high, share=False)
-        said = (
-            f"strength {numbers.signed(strength.value)} {ends}, {numbers.count(one.ties, 'tie')} in {one.votes:,} votes"
-        )
-        console.print(Text(f"    {one_line(one.system)}: {said}"), soft_wrap=True)
+        strength = numbers.log_odds(one.strength.value, one.strength.low, one.strength.high)
+        ties = f"{numbers.count(one.ties, 'tie')} in {numbers.count(one.votes, 'vote')}"
+        console.print(Text(f"    {one_line(one.system)}: strength {strength}, {ties}"), soft_wrap=True)
     for met in report.several.met:
         ties = f"{numbers.count(met.both_good + met.both_bad, 'tie')}, {numbers.count(met.same, 'row')} alike"
         pair = f"{one_line(met.one)} over {one_line(met.other)}: {_said(met.preferred)}"

@@ -43,7 +43,8 @@ def _environment() -> Environment:
         number=numbers.number,
         count=numbers.count,
         share=_share,
-        signed=_signed,
+        log_odds=_log_odds,
+        halves=numbers.halves,
         chance=_chance,
         words=lambda name: str(name).replace("_", " "),
         as_json=lambda value: orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(),
@@ -57,10 +58,9 @@ def _share(measure: Measure) -> str:
     return f"{numbers.percent(measure.value)} {ends}".rstrip()
 
 
-def _signed(measure: Measure) -> str:
+def _log_odds(measure: Measure) -> str:
     """`+0.82 [0.31, 1.33]`."""
-    ends = numbers.interval(measure.value, measure.low, measure.high, share=False)
-    return f"{numbers.signed(measure.value)} {ends}".rstrip()
+    return numbers.log_odds(measure.value, measure.low, measure.high)
 
 
 def _chance(measure: Measure) -> str:
