@@ -95,11 +95,8 @@ def differ(one: Path, two: Path) -> float:
     first, second = (load_file(run / "weights" / "adapter_model.safetensors") for run in (one, two))
     assert first.keys() == second.keys()
     apart, size = (
-        torch.stack([norm.norm() for norm in norms]).norm().item()
-        for norms in (
-            [first[name] - second[name] for name in first],
-            list(first.values()),
-        )
+        torch.stack([weight.norm() for weight in weights]).norm().item()
+        for weights in ([first[name] - second[name] for name in first], list(first.values()))
     )
     return apart / size
 
@@ -119,6 +116,7 @@ def test_two_processes_learn_what_is_preferred_as_one_does(pair_file: Path, tmp_
     mine, theirs = log_of(one), log_of(two)
     assert len(mine) == len(theirs)
     assert any(entry["kind"] == "evaluation" for entry in mine)
+    compared = 0
     for alone, shared in zip(mine, theirs, strict=True):
         for name in (
             "step",
@@ -130,20 +128,23 @@ def test_two_processes_learn_what_is_preferred_as_one_does(pair_file: Path, tmp_
             "row_tokens",
         ):
             assert shared.get(name, 0) == pytest.approx(alone.get(name, 0), rel=1e-5, abs=1e-7), name
-        assert sides_of(shared) == pytest.approx(sides_of(alone), rel=1e-5, abs=1e-6)
-        assert len(sides_of(alone)) == (2 if alone["kind"] == "step" else 2 + 2 * 4)
+        margins = sides_of(alone, "preference_margin")
+        assert sides_of(shared, "preference_margin") == pytest.approx(margins, rel=1e-5, abs=1e-6)
+        if abs(margins[0]) > 1e-5:  # before the first step every margin is 0, and rounding says on which side
+            accuracies = sides_of(alone, "preference_accuracy")
+            assert sides_of(shared, "preference_accuracy") == pytest.approx(accuracies)
+            compared += 1
+    assert compared >= len(mine) - 1
     references = [load_file(run / "reference.safetensors") for run in (one, two)]
     assert references[0].keys() == references[1].keys()
     for name, values in references[0].items():
         assert torch.allclose(values, references[1][name], rtol=1e-6, atol=1e-6)
 
 
-def sides_of(entry: dict[str, Any]) -> list[float]:
-    """Accuracy and margin of a line of the log, with what stands behind them."""
-    found: list[float] = []
-    for measure in entry["preference"].values():
-        found += [measure] if isinstance(measure, float) else [measure[end] for end in ("value", "low", "high", "n")]
-    return found
+def sides_of(entry: dict[str, Any], name: str) -> list[float]:
+    """What a line of the log says of pairs under this name: a number in a step, with its interval in an evaluation."""
+    measure = entry["preference"][name]
+    return [measure[end] for end in ("value", "low", "high", "n")] if isinstance(measure, dict) else [measure]
 
 
 @pytest.mark.long
