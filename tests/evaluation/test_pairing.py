@@ -56,9 +56,9 @@ def test_every_choice_of_every_row_comes_once_and_a_row_again_only_after_all_oth
         others = [other for other, given in enumerate(choices) if len(given) > seen[row]]
         assert min(seen[other] for other in others) == seen[row]
         seen[row] += 1
-    for row in texts:
-        named = [pair for pairs in meetings(row) for pair in pairs]
-        unlike = [pair for pair in combinations(range(4), 2) if row[pair[0]] != row[pair[1]]]
+    for said in texts:
+        named = [pair for pairs in meetings(said) for pair in pairs]
+        unlike = [pair for pair in combinations(range(4), 2) if said[pair[0]] != said[pair[1]]]
         assert sorted(tuple(sorted(pair)) for pair in named) == unlike
 
 

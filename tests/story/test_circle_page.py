@@ -121,6 +121,7 @@ def gone_round(choose: Choose, rows: int | None, capsys: Any, monkeypatch: pytes
 
 
 def run_file(model: str) -> str:
+    text: str
     [text] = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)
     assert "model: smollm2-135m-instruct\n" in text
     return text.replace("smollm2-135m-instruct", model)

@@ -95,7 +95,7 @@ def differ(one: Path, two: Path) -> float:
     first, second = (load_file(run / "weights" / "adapter_model.safetensors") for run in (one, two))
     assert first.keys() == second.keys()
     apart, size = (
-        torch.stack([weight.norm() for weight in weights]).norm().item()
+        float(torch.stack([weight.norm() for weight in weights]).norm())
         for weights in ([first[name] - second[name] for name in first], list(first.values()))
     )
     return apart / size

@@ -46,7 +46,7 @@ def items_of(rows: int) -> list[ReviewItem]:
 def preferred(one: ReviewItem, turn: int) -> Choice:
     """The stronger system, and in every seventh vote the other or a tie."""
     if turn % 7 == 3:
-        return ("both_good", "both_bad", "against")[turn % 3]  # type: ignore[return-value]
+        return ("both_good", "both_bad", "against")[turn % 3]
     return "run" if STRENGTH[one.pairs[0][0]] > STRENGTH[one.pairs[0][1]] else "against"
 
 
