@@ -215,7 +215,7 @@ def compare(
 def review(
     run: str,
     *,
-    against: str | None = None,
+    against: str | Sequence[str] | None = None,
     data: str | None = None,
     rows: int = 100,
     raters: int | None = None,
@@ -232,7 +232,8 @@ def review(
     root: Path = _RUNS,
     listen: Listen | None = None,
 ) -> Review:
-    """Has people choose blind between a run's answers and those of `against`, and gives what their votes say.
+    """Has people choose blind between a run's answers and those of `against`, and gives what their votes say:
+    `luthier.review("runs/a", against=["base", "runs/b"])` compares three systems pair by pair.
 
     Opens the pages and works until the owner ends the review there, or Ctrl-C; `listen` is given the links. With
     `export` no page is opened: the votes there are go into that file. `scripted` says that a script votes.

@@ -423,6 +423,10 @@ class ReviewItem:
 
     `check` is set where the answer is known, to see whether a rater reads: `same` holds the run's answer twice,
     `broken` the run's answer against its own words in disorder. Such items are no votes on the run.
+
+    Where more than two systems are compared, `run` and `against` are the answers of the first and of the second system
+    of each of `pairs`: numbers of systems, 0 for the run itself. There are several pairs where systems gave the same
+    answer. `row` then numbers the row, which other items ask about too; both are empty where an item is a row.
     """
 
     number: int
@@ -435,6 +439,8 @@ class ReviewItem:
     against_stopped: bool = True
     check: Literal["", "same", "broken"] = ""
     tools: tuple[Mapping[str, Any], ...] = ()
+    row: int = 0
+    pairs: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

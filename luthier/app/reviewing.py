@@ -54,7 +54,7 @@ class Review:
 def review(
     run: str,
     *,
-    against: str | None = None,
+    against: str | Sequence[str] | None = None,
     data: str | None = None,
     rows: int = MOST_ROWS,
     raters: int | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -23,6 +23,9 @@ class Ballot:
     `left` and `right` are the systems whose answers stood there: a run's name, or `base`; `left_length` and
     `right_length` are the answers' characters. `right_choices` is empty but in an attention check, where it holds what
     everyone who reads chooses. `scripted` is true where no person chose but a script.
+
+    `also` holds further systems, as they stood left and right, that gave the same two answers: the vote says the same
+    of them.
     """
 
     item: str
@@ -36,6 +39,12 @@ class Ballot:
     right_choices: tuple[Shown, ...] = ()
     seconds: float | None = None
     scripted: bool = False
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The systems that stood left and right: two, or more where several gave the same answer."""
+        return ((self.left, self.right), *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,16 @@ def counted(votes: Sequence[Ballot]) -> Counted:
         last[key] = vote
     kept = tuple(vote for vote in last.values() if not vote.right_choices)
     return Counted(kept, len(votes) - len(last), tuple(vote for vote in last.values() if vote.right_choices))
+
+
+def between(votes: Sequence[Ballot], one: str, other: str) -> list[Ballot]:
+    """The votes on these two systems alone."""
+    return [
+        replace(vote, left=left, right=right, also=())
+        for vote in votes
+        for left, right in vote.pairs
+        if {left, right} == {one, other}
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from luthier.evaluation.ballots import Ballot, Shown
-from luthier.evaluation.votes_report import VotesReport, votes_report
+from luthier.evaluation.votes_report import Meeting, VotesReport, votes_report
 from luthier.flow import Choice, ReviewItem, Side, Vote
 
 Outcome = Literal["win", "loss", "tie"]
@@ -27,7 +27,11 @@ RIGHT_CHECKS: Final[Mapping[str, tuple[Choice, ...]]] = {
 class Asked:
     """What a review asks: `run` against `against`, `items` with two answers each to `each_by` raters, attention checks
     aside. `same` rows had the same answer from both and were shown to nobody. `kind` is `scripted` where a script
-    votes. `raters` are all who have a link."""
+    votes. `raters` are all who have a link.
+
+    Where more than two systems are compared, `systems` names them all, the run first, `meetings` says what is asked of
+    each pair, the run and `against` first, and `whole` counts all items.
+    """
 
     run: str
     against: str
@@ -36,6 +40,9 @@ class Asked:
     same: int
     each_by: int
     raters: tuple[str, ...]
+    systems: tuple[str, ...] = ()
+    meetings: tuple[Meeting, ...] = ()
+    whole: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,17 @@ class Reviewed:
     report: VotesReport
 
     def data(self) -> dict[str, Any]:
-        """As JSON holds it: the report's numbers, and `asked`."""
-        return asdict(self.report) | {
+        """As JSON holds it: the report's numbers, and `asked`. Of two systems it says nothing of several."""
+        found = asdict(self.report) | {
             "against": self.asked.against,
             "kind": self.asked.kind,
             "asked": asdict(self.asked),
         }
+        if not self.asked.systems:
+            del found["several"]
+            for name in ("systems", "meetings", "whole"):
+                del found["asked"][name]
+        return found
 
 
 def reviewed(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote], target: str | None) -> Reviewed:
@@ -67,6 +79,7 @@ def reported(asked: Asked, votes: Sequence[Ballot], target: str | None) -> Revie
         target,
         planned=asked.items * asked.each_by,
         votes_per_item=asked.each_by,
+        meetings=asked.meetings,
     )
     return Reviewed(asked, report)
 
@@ -74,18 +87,19 @@ def reported(asked: Asked, votes: Sequence[Ballot], target: str | None) -> Revie
 def ballots(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote]) -> list[Ballot]:
     """Each vote as it was shown, in the order in which they came."""
     by_number = {item.number: item for item in items}
-    names: dict[Side, str] = {"run": asked.run, "against": asked.against}
+    names = asked.systems or (asked.run, asked.against)
     found = []
     for vote in sorted(votes, key=lambda vote: vote.order):
         item = by_number[vote.item]
         lengths: dict[Side, int] = {"run": len(item.run), "against": len(item.against)}
         right = other_side(vote.left)
+        pairs = [(names[one], names[other]) for one, other in item.pairs or ((0, 1),)]
+        sides, *also = pairs if vote.left == "run" else [(other, one) for one, other in pairs]
         found.append(
             Ballot(
-                str(item.number),
+                str(item.row or item.number),
                 vote.rater,
-                names[vote.left],
-                names[right],
+                *sides,
                 shown(vote.choice, vote.left),
                 item.category,
                 lengths[vote.left],
@@ -93,6 +107,7 @@ def ballots(asked: Asked, items: Sequence[ReviewItem], votes: Sequence[Vote]) ->
                 tuple(shown(choice, vote.left) for choice in RIGHT_CHECKS[item.check]),
                 seconds=vote.seconds,
                 scripted=vote.kind == "scripted",
+                also=tuple(also),
             )
         )
     return found

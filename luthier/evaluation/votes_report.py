@@ -5,7 +5,7 @@ Votes come from `luthier review`; whoever counts them changes nothing in them, a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -14,14 +14,23 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from luthier.evaluation.ballots import Ballot, Counted, OneSide, counted, one_side
+from luthier.evaluation.ballots import Ballot, Counted, OneSide, between, counted, one_side
 from luthier.evaluation.course import Always, Seen, always, course
 from luthier.evaluation.evaluate import NO_CATEGORY
 from luthier.evaluation.targets import judge
 from luthier.flow import Measure, TargetResult
 from luthier.settings.targets import parse_target
-from luthier.statistics import Agreement, clustered_share, cohen_kappa, krippendorff_alpha, mcnemar, strengths
+from luthier.statistics import (
+    Agreement,
+    Strengths,
+    clustered_share,
+    cohen_kappa,
+    krippendorff_alpha,
+    mcnemar,
+    strengths,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,53 @@ class Kappa:
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A system among several: `strength` is its Bradley-Terry log-odds against the average one, `wins` counts a tie as
-    half."""
+    half. `ties` are how many of its votes are ties, `decided` is its strength where they are left out."""
 
     system: str
     votes: int
     wins: float
     strength: Measure
+    ties: int = 0
+    decided: Measure = field(default_factory=lambda: Measure(None, reason=_NOTHING))
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What is asked of two systems: `items`, each with an answer of both; `same` rows had the same one from both."""
+
+    one: str
+    other: str
+    items: int
+    same: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What votes say of two systems: `wins` of `one`, its `losses`, and ties of either kind. `preferred` is the share
+    of `one` in wins and losses, clustered by row; `expected` what the strengths of all say that it is."""
+
+    one: str
+    other: str
+    votes: int
+    wins: int
+    losses: int
+    both_good: int
+    both_bad: int
+    preferred: Measure
+    expected: float | None
+    items: int
+    same: int
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """More than two systems: all `votes`, on so many `rows`, `met` pair by pair, and how many of them each rater gave.
+    A vote on an answer that several systems gave counts once in `votes`, and in each of their pairs."""
+
+    votes: int
+    rows: int
+    met: tuple[Met, ...]
+    by_rater: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +127,10 @@ class VotesReport:
     `agreement` is Krippendorff's alpha. `left` is the share of the left answer in wins and losses, `longer` that of the
     longer one; `lengths` is the preferred share where the run's answer is `longer`, `shorter` or `equal`. `ranking` is
     empty under three systems. `target` is the verdict on `human_eval`.
+
+    Where `several` is there, more than two systems are compared: `agreement`, `kappas`, `left`, `longer`, `ranking`,
+    `opponents` and the raters' checks are of all votes, every other number of those between `run` and the one system
+    in `against`.
     """
 
     run: str
@@ -113,6 +167,7 @@ class VotesReport:
     by_rater: tuple[Rater, ...] = ()
     ranking: tuple[Ranked, ...] = ()
     course: tuple[Seen, ...] = ()
+    several: Several | None = None
 
 
 ATTENTION: Final = 0.75
@@ -128,6 +183,7 @@ def votes_report(
     planned: int | None = None,
     votes_per_item: int | None = None,
     attention: float = ATTENTION,
+    meetings: Sequence[Meeting] = (),
     seed: int = 0,
 ) -> VotesReport:
     """The report on `run`. `votes` stand in the order in which they came; those between other systems count in the
@@ -136,11 +192,12 @@ def votes_report(
     `planned` is how many votes there are to be, None where these are all. Until they are in, `target` is judged by the
     interval that holds at all times: whoever stops when they like what they see would be wrong too often by the other.
     `votes_per_item` is how many votes on an item there are to be in which `run` stands; None: the most that one has.
+    `meetings` says which pairs of more than two systems are asked about, the one that the target is of first.
 
     Raises `ValueError` for a vote that is no choice, and for a target that is none.
     """
     kept = counted(votes)
-    mine = one_side(kept.votes, run)
+    mine = one_side(between(kept.votes, meetings[0].one, meetings[0].other) if meetings else kept.votes, run)
     won, lost = int(mine.won.sum()), int(mine.lost.sum())
     both_good = sum(vote.choice == "both_good" for vote in mine.votes)
     raters = _raters(kept, mine, attention)
@@ -176,18 +233,29 @@ def votes_report(
         without_failed=preferred(attentive) if failed else None,
         kappas=_kappas(kept.votes),
         lengths=_by_length(mine, run),
-        opponents=_parts(mine, [mine.opponents[number] for number in mine.opponent]),
+        opponents=_opponents(kept.votes, mine, run, meetings),
         categories=_by_category(mine),
         by_rater=raters,
-        ranking=_ranking(kept.votes),
+        ranking=_ranking(kept.votes, meetings),
         course=course(mine, per_item),
     )
+    if meetings:
+        several = _several(kept.votes, report.ranking, meetings)
+        report = replace(report, against=(meetings[0].other,), several=several)
     return replace(report, target=None if target is None else verdict(report, target))
 
 
 def preferred(votes: OneSide) -> Measure:
     """The share wins / (wins + losses), clustered by item: ties say nothing of which is better."""
     return _share(votes.won, votes.won + votes.lost, votes.item, _NOTHING)
+
+
+def chance(strength: Measure) -> Measure:
+    """How often a system of that strength would be preferred over the average one: 0 is a half."""
+    value, low, high = (
+        None if end is None else float(expit(end)) for end in (strength.value, strength.low, strength.high)
+    )
+    return Measure(value, low, high, strength.n)
 
 
 def human_eval(report: VotesReport) -> Measure:
@@ -393,25 +461,74 @@ def _measured(found: Agreement) -> Measure:
     return Measure(found.value, low, high, found.items)
 
 
-def _ranking(votes: Sequence[Ballot]) -> tuple[Ranked, ...]:
+def _opponents(votes: Sequence[Ballot], mine: OneSide, run: str, meetings: Sequence[Meeting]) -> dict[str, Measure]:
+    """The preferred share of the run against each other system."""
+    if not meetings:
+        return _parts(mine, [mine.opponents[number] for number in mine.opponent])
+    others = [one.other for one in meetings if one.one == run]
+    return {other: preferred(one_side(between(votes, run, other), run)) for other in others}
+
+
+def _ranking(votes: Sequence[Ballot], meetings: Sequence[Meeting] = ()) -> tuple[Ranked, ...]:
     """Three systems or more, the strongest first. A tie is half a win to either."""
-    systems = sorted({name for vote in votes for name in (vote.left, vote.right)})
-    if len(systems) < 3:
+    met = [(vote, left, right) for vote in votes for left, right in vote.pairs]
+    asked = {name for one in meetings for name in (one.one, one.other)}
+    systems = sorted(asked | {name for _, left, right in met for name in (left, right)})
+    if len(systems) < 3 or not met:
         return ()
     number = {name: place for place, name in enumerate(systems)}
-    wins = np.zeros((len(votes), len(systems), len(systems)))
-    for place, vote in enumerate(votes):
-        left, right = number[vote.left], number[vote.right]
+    wins = np.zeros((len(met), len(systems), len(systems)))
+    for place, (vote, one, other) in enumerate(met):
+        left, right = number[one], number[other]
         wins[place, left, right] = {"left": 1.0, "right": 0.0}.get(vote.choice, 0.5)
         wins[place, right, left] = 1 - wins[place, left, right]
-    found = strengths(wins, [vote.item for vote in votes])
-    total = wins.sum(axis=0)
-    won, met = total.sum(axis=1), total.sum(axis=1) + total.sum(axis=0)
+    items = np.asarray([vote.item for vote, _, _ in met])
+    tied = np.asarray([vote.choice in ("both_good", "both_bad") for vote, _, _ in met])
+    found = strengths(wins, items)
+    decided = strengths(wins[~tied], items[~tied]) if not tied.all() else None
+    total, ties = wins.sum(axis=0), wins[tied].sum(axis=(0, 2)) + wins[tied].sum(axis=(0, 1))
+    won, voted = total.sum(axis=1), total.sum(axis=1) + total.sum(axis=0)
     ranked = [
-        Ranked(name, round(met[place]), float(won[place]), Measure(found.strengths[place].item(), ends.low, ends.high))
-        for place, (name, ends) in enumerate(zip(systems, found.intervals, strict=True))
+        Ranked(
+            name,
+            round(voted[place]),
+            float(won[place]),
+            _strength(found, place, round(voted[place])),
+            round(ties[place]),
+            _strength(decided, place, round(voted[place] - ties[place])) if decided else Measure(None, reason=_NOTHING),
+        )
+        for place, name in enumerate(systems)
     ]
-    return tuple(
-        replace(one, strength=replace(one.strength, n=one.votes))
-        for one in sorted(ranked, key=lambda one: found.strengths[number[one.system]], reverse=True)
-    )
+    return tuple(sorted(ranked, key=lambda one: found.strengths[number[one.system]], reverse=True))
+
+
+def _strength(found: Strengths, place: int, votes: int) -> Measure:
+    ends = found.intervals[place]
+    return Measure(found.strengths[place].item(), ends.low, ends.high, votes)
+
+
+def _several(votes: Sequence[Ballot], ranking: Sequence[Ranked], meetings: Sequence[Meeting]) -> Several:
+    strength = {one.system: one.strength.value or 0.0 for one in ranking}
+    met = []
+    for meeting in meetings:
+        seen = one_side(between(votes, meeting.one, meeting.other), meeting.one)
+        both_good = sum(vote.choice == "both_good" for vote in seen.votes)
+        wins, losses = int(seen.won.sum()), int(seen.lost.sum())
+        expected = float(expit(strength[meeting.one] - strength[meeting.other])) if strength else None
+        met.append(
+            Met(
+                meeting.one,
+                meeting.other,
+                len(seen.votes),
+                wins,
+                losses,
+                both_good,
+                len(seen.votes) - wins - losses - both_good,
+                preferred(seen),
+                expected,
+                meeting.items,
+                meeting.same,
+            )
+        )
+    by_rater = dict(Counter(vote.rater for vote in votes))
+    return Several(len(votes), len({vote.item for vote in votes}), tuple(met), by_rater)

@@ -39,6 +39,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from luthier.errors import mistake
+from luthier.evaluation import pairing
 from luthier.evaluation.ballots import Shown
 from luthier.evaluation.review import chosen
 from luthier.flow import Choice, ReviewItem, Side, Vote
@@ -147,6 +148,8 @@ class Votes:
         self.each_by, self.seed = each_by, seed
         self._engine, self._clock, self._lock = engine, clock, RLock()
         self._real = sum(not item.check for item in items)
+        self._several = any(item.pairs for item in items)
+        self._run_is_left = pairing.run_is_left(items, random.Random(f"{seed} sides")) if self._several else {}
         self._raters: dict[str, Rater] = {}
         self._by_token: dict[str, Rater] = {}
         self._desks: dict[str, _Desk] = {}
@@ -326,7 +329,11 @@ class Votes:
         return asked
 
     def _asked(self, rater: Rater, item: int) -> Asked:
-        side: Side = "run" if random.Random(f"{self.seed} {item} {rater.name}").random() < 0.5 else "against"
+        if self._several:
+            run_is_left = self._run_is_left[item] ^ (_number(rater) % 2 == 1)
+        else:
+            run_is_left = random.Random(f"{self.seed} {item} {rater.name}").random() < 0.5
+        side: Side = "run" if run_is_left else "against"
         return Asked(self._last_place + 1, rater.name, item, side, self._clock().timestamp())
 
     # ------------------------------------------------------------------------------------------- memory and the disk
@@ -340,7 +347,7 @@ class Votes:
         with self._engine.connect() as connection:
             for row in connection.execute(select(_RATERS).order_by(_RATERS.c.rater.collate("BINARY"))):
                 self._seat(Rater(row.rater, row.token, row.kind))
-            self._raters = dict(sorted(self._raters.items(), key=lambda pair: int(pair[0].split()[-1])))
+            self._raters = dict(sorted(self._raters.items(), key=lambda pair: _number(pair[1])))
             rows = connection.execute(select(_ASKED).order_by(_ASKED.c.vote_order, _ASKED.c.place)).all()
         for row in rows:
             if row.item not in self.items or row.rater not in self._desks:
@@ -359,8 +366,12 @@ class Votes:
             self._count(desk, asked)
 
     def _seat(self, rater: Rater) -> None:
+        generator = random.Random(f"{self.seed} {rater.name}")
         order = list(self.items)
-        random.Random(f"{self.seed} {rater.name}").shuffle(order)
+        if self._several:
+            order = pairing.order_for(list(self.items.values()), generator)
+        else:
+            generator.shuffle(order)
         self._raters[rater.name] = self._by_token[rater.token] = rater
         self._desks[rater.name] = _Desk(order)
 
@@ -452,6 +463,10 @@ class _Batch:
     connection: Connection
     done: bool = False
     error: DatabaseError | None = None
+
+
+def _number(rater: Rater) -> int:
+    return int(rater.name.split()[-1])
 
 
 def _not_kept(error: DatabaseError) -> Refused:

@@ -19,6 +19,19 @@ def number(value: float | None, like: float | None = None) -> str:
     return f"{value:,.{decimals(value if like is None else like)}f}".replace("-", "−")
 
 
+def log_odds(value: float | None, low: float | None, high: float | None) -> str:
+    """With its interval, two decimals each: `+0.82 [0.31, 1.33]`, `0.00 [−0.67, 0.67]`."""
+    if value is None or low is None or high is None:
+        return DASH
+    shown, *ends = (f"{round(end, 2) + 0.0:.2f}".replace("-", "−") for end in (value, low, high))
+    return f"{'+' if round(value, 2) > 0 else ''}{shown} [{', '.join(ends)}]"
+
+
+def halves(wins: float) -> str:
+    """Whole or half: `1,204`, `20.5`."""
+    return f"{wins:,.1f}".removesuffix(".0")
+
+
 def decimals(value: float) -> int:
     """How many decimals `number` gives a value: three digits in all, at least 2 from 0.1 to 10."""
     if value == 0 or not isfinite(value):

@@ -232,6 +232,8 @@ def _environment() -> Environment:
         of_metric=lambda value, name: numbers.measured(value, is_share(name)),
         sentence=lambda text: text[:1].upper() + text[1:],
         percent=numbers.percent,
+        halves=numbers.halves,
+        log_odds=lambda measure: numbers.log_odds(measure.value, measure.low, measure.high),
         signed=_signed,
         fold=_fold,
         setting=_setting_text,

@@ -32,7 +32,10 @@ _WHAT_CHANGED = {
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a review was begun with, and goes on with. `against` is `base` or a run's name, `rows` says where the rows
-    are from, `same` counts rows that both answer alike, which nobody is shown; `began` is the time in UTC."""
+    are from, `same` counts rows that both answer alike, which nobody is shown; `began` is the time in UTC.
+
+    Where the run is held against several, `systems` names them all, `against` first, and `same` counts rows that all
+    answer alike."""
 
     against: str
     kind: Kind
@@ -46,6 +49,12 @@ class Terms:
     seed: int
     same: int = 0
     began: str = ""
+    systems: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All that the run is held against: the one that its target is of first."""
+        return self.systems or (self.against,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +71,15 @@ class KeptReview:
         return sorted(found, key=lambda review: (review.terms().began, review.name))
 
     @classmethod
-    def last(cls, run: Run, against: str) -> KeptReview | None:
-        """The newest review against that, or None."""
-        return next((one for one in reversed(cls.all(run)) if one.terms().against == against), None)
+    def last(cls, run: Run, others: Sequence[str]) -> KeptReview | None:
+        """The newest review against those, or None."""
+        return next((one for one in reversed(cls.all(run)) if one.terms().others == tuple(others)), None)
 
     @classmethod
     def begin(cls, run: Run, terms: Terms, items: Iterable[ReviewItem]) -> KeptReview:
         """A new review, whole or absent."""
-        stem = whole.folder_name(terms.against, "run")
+        more = f"-and-{len(terms.systems) - 1}-more" if terms.systems else ""
+        stem = whole.folder_name(f"{terms.against}{more}", "run")
         root = run.folder / "review"
         whole.make_folder(root)
         number = 1
@@ -80,6 +90,8 @@ class KeptReview:
         def write(aside: Path) -> None:
             (aside / "items.jsonl").write_bytes(b"".join(lines))
             content = {"version": VERSION} | asdict(terms)
+            if not terms.systems:
+                del content["systems"]
             (aside / "terms.json").write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
         whole.write_folder(folder, write)
@@ -96,6 +108,7 @@ class KeptReview:
 
     def terms(self) -> Terms:
         values = _read(self.folder / "terms.json")
+        values["systems"] = tuple(values.get("systems", ()))
         return Terms(**{name: value for name, value in values.items() if name in Terms.__dataclass_fields__})
 
     def require(self, terms: Terms) -> None:
@@ -122,14 +135,29 @@ class KeptReview:
         busy = mistake("another process has this review open", str(self.folder), remedy)
         return whole.locked(self.folder / ".lock", self.folder, lambda: busy)
 
-    def write_result(self, run: Run, reviewed: Mapping[str, Any], votes: Sequence[Vote]) -> Path:
+    def write_result(
+        self,
+        run: Run,
+        reviewed: Mapping[str, Any],
+        votes: Sequence[Vote],
+        pairs: Mapping[int, Sequence[tuple[str, str]]] | None = None,
+    ) -> Path:
         """reviewed.json here and the same as reports/review.json of the run; the votes go into votes.jsonl in the place
-        of what this review had there. Gives the path of votes.jsonl."""
+        of what this review had there. Gives the path of votes.jsonl.
+
+        `pairs` names the systems of each item where there are more than two; then a line has them, and no `against`.
+        """
         whole.write_json(self.folder / "reviewed.json", reviewed)
         run.write_other_report("review", reviewed)
         against = self.terms().against
+        several = pairs or {}
         others = [line for line in read_votes(run) if line["review"] != self.name]
-        mine = [{"review": self.name, "against": against} | asdict(vote) for vote in votes]
+        mine = [
+            {"review": self.name}
+            | ({"pairs": several[vote.item]} if vote.item in several else {"against": against})
+            | asdict(vote)
+            for vote in votes
+        ]
         lines = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in others + mine)
         path = votes_path(run)
         whole.write_bytes(path, b"".join(lines))
@@ -159,6 +187,7 @@ def read_votes(run: Run) -> list[dict[str, Any]]:
 
 
 def _written(item: ReviewItem) -> Any:
+    several = {"row": item.row, "pairs": item.pairs} if item.pairs else {}
     return msgspec.to_builtins(
         {
             "number": item.number,
@@ -174,6 +203,7 @@ def _written(item: ReviewItem) -> Any:
             "run_stopped": item.run_stopped,
             "against_stopped": item.against_stopped,
         }
+        | several
     )
 
 
@@ -189,6 +219,8 @@ def _item(line: Mapping[str, Any]) -> ReviewItem:
         line["against_stopped"],
         line["check"],
         tuple(line["tools"]),
+        line.get("row", 0),
+        msgspec.convert(line.get("pairs", ()), tuple[tuple[int, int], ...]),
     )
 
 

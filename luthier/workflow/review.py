@@ -1,10 +1,11 @@
-"""`luthier review`: what people are asked, made of two models' answers to the same rows."""
+"""`luthier review`: what people are asked, made of two or more models' answers to the same rows."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from luthier.engine.forward import Engine
 from luthier.engine.generation import answers
 from luthier.errors import UserError, mistake
 from luthier.evaluation.kept import content_hash
+from luthier.evaluation.pairing import laid_out, meetings
 from luthier.evaluation.review import BASE
 from luthier.flow import (
     Answer,
@@ -48,7 +50,7 @@ FEWEST_WORDS: Final = 6
 def prepare_review(
     run: str,
     *,
-    against: str = BASE,
+    against: str | Sequence[str] = BASE,
     data: str | None = None,
     rows: int = MOST_ROWS,
     each_by: int = 1,
@@ -58,44 +60,50 @@ def prepare_review(
     new: bool = False,
     root: Path = Path("runs"),
 ) -> Generator[Event, None, Prepared]:
-    """The review of a run against the model before tuning, or another run: both answer the same rows first, as `chat`
-    would have them answer. One that was begun on the same terms is gone on with.
+    """The review of a run against the model before tuning, another run, or several: all answer the same rows first, as
+    `chat` would have them answer. One that was begun on the same terms is gone on with.
 
-    The rows are those of the run's evaluation, or of `data`, `rows` of them at most, evenly spread. Rows that both
-    answer alike are shown to nobody. Raises `UserError` where no row is left.
+    The rows are those of the run's evaluation, or of `data`, `rows` of them at most, evenly spread. Rows that all
+    answer alike are shown to nobody. Of several systems every two answers to a row that differ are an item. Raises
+    `UserError` where no row is left.
     """
     opened = yield from open_run(run, root)
-    other = None if against == BASE else (yield from open_run(against, root))
-    if other is not None and other.run.name in (BASE, opened.run.name):
-        message = "a run cannot be held against itself" if other.run.name != BASE else "a run named base"
-        raise mistake(message, "--against", "name another run's folder, or `base`: the model before tuning")
+    systems = yield from _opened_others(opened, [against] if isinstance(against, str) else against, root)
+    others = tuple(systems)
     conversations, source = yield from _conversations(opened, data)
     chosen = [conversations[at] for at in strided(len(conversations), rows)]
     few = f" of {len(conversations):,}, evenly spread (--rows)" if len(chosen) < len(conversations) else ""
     yield Note("rows", f"{count(len(chosen), 'row')}{few} of {source}")
     terms = Terms(
-        against=BASE if other is None else other.run.name,
+        against=others[0],
         kind=kind,
         each_by=each_by,
         rows=source,
         rows_sha256=_digest(*(content_hash(row) for row in chosen)),
         run_sha256=_weights(opened.run),
-        against_sha256=_digest(BASE, _file(opened.run.settings_path)) if other is None else _weights(other.run),
+        against_sha256=_against(opened, systems),
         max_tokens=max_tokens,
         checks=-(-len(chosen) // ROWS_A_CHECK) if checks is None else checks,
         seed=opened.settings.seed,
+        systems=others if len(others) > 1 else (),
     )
-    begun = KeptReview.last(opened.run, terms.against)
+    begun = KeptReview.last(opened.run, terms.others)
     if begun and not new:
         begun.require(terms)
         return Prepared(opened.run, begun, begun.terms(), begun.items())
-    texts = yield from _both_answer(chosen, opened, other, terms)
-    items, same = _items(chosen, *texts, terms)
+    texts = yield from _all_answer(chosen, opened, systems, terms)
+    items, same = (
+        _items_of_several(chosen, texts, terms) if terms.systems else _items(chosen, texts[0], texts[1], terms)
+    )
+    everyone = "all" if terms.systems else "both"
     if not items:
-        message = f"both answer {'the row' if same == 1 else f'all {same:,} rows'} alike, so there is nothing to choose"
+        alike = "the row" if same == 1 else f"all {same:,} rows"
+        message = f"{everyone} answer {alike} alike, so there is nothing to choose"
         raise mistake(message, source, "name other rows with --data")
     if same:
-        yield Note("rows", f"{count(same, 'row')} that both answer alike {'is' if same == 1 else 'are'} left out")
+        yield Note("rows", f"{count(same, 'row')} that {everyone} answer alike {'is' if same == 1 else 'are'} left out")
+    if terms.systems:
+        yield _said(items, terms)
     terms = replace(terms, same=same, began=datetime.now(UTC).isoformat())
     review = KeptReview.begin(opened.run, terms, items)
     yield Note("file", f"the review is in {review.folder}")
@@ -122,33 +130,69 @@ def _conversations(opened: Opened, data: str | None) -> Generator[Event, None, t
     return rows, source
 
 
-def _both_answer(
-    rows: Sequence[Conversation], opened: Opened, other: Opened | None, terms: Terms
-) -> Generator[Event, None, tuple[list[Answer], list[Answer]]]:
-    """The run's answers and the other's, each kept in the run as it is found."""
-    mine, theirs = _kept(opened.run, terms, "run", len(rows)), _kept(opened.run, terms, "against", len(rows))
-    with mine.lock(), theirs.lock():
-        left, others_left = _left(mine, rows), _left(theirs, rows)
-        if other is not None:
-            if others_left:
+def _opened_others(
+    opened: Opened, against: Sequence[str], root: Path
+) -> Generator[Event, None, dict[str, Opened | None]]:
+    """What the run is held against, by name; None for the model before tuning. The first is what its target is of:
+    base where it is among them, else the first that was named. The others follow by name."""
+    found: dict[str, Opened | None] = {}
+    for one in against or (BASE,):
+        other = None if one == BASE else (yield from open_run(one, root))
+        name = BASE if other is None else other.run.name
+        remedy = "name another run's folder, or `base`: the model before tuning"
+        if other is not None and name in (BASE, opened.run.name):
+            message = "a run cannot be held against itself" if name != BASE else "a run named base"
+            raise mistake(message, "--against", remedy)
+        if name in found:
+            raise mistake(f"{name} is named twice", "--against", "name each system once")
+        found[name] = other
+    first = BASE if BASE in found else next(iter(found))
+    return {name: found[name] for name in (first, *sorted(found.keys() - {first}))}
+
+
+def _against(opened: Opened, systems: Mapping[str, Opened | None]) -> str:
+    """What the answers of all that the run is held against depend on."""
+    digests = [_weights_of(opened, other) for other in systems.values()]
+    return digests[0] if len(digests) == 1 else _digest(*digests)
+
+
+def _weights_of(opened: Opened, other: Opened | None) -> str:
+    return _digest(BASE, _file(opened.run.settings_path)) if other is None else _weights(other.run)
+
+
+def _all_answer(
+    rows: Sequence[Conversation], opened: Opened, systems: Mapping[str, Opened | None], terms: Terms
+) -> Generator[Event, None, list[list[Answer]]]:
+    """The run's answers and each other's, all kept in the run as they are found. Base and the run come last, because
+    both need the model before tuning."""
+    mine = _kept(opened.run, terms, f"{terms.against}-run", terms.run_sha256, len(rows))
+    theirs = {
+        name: _kept(opened.run, terms, f"{name}-against", _weights_of(opened, other), len(rows))
+        for name, other in systems.items()
+    }
+    with ExitStack() as locks:
+        for kept in (mine, *theirs.values()):
+            locks.enter_context(kept.lock())
+        for name, other in systems.items():
+            if other is not None and (left := _left(theirs[name], rows)):
                 engine = other.tuned(other.open_base())
-                yield from _answer(engine, rows, others_left, other, terms, theirs, terms.against)
+                yield from _answer(engine, rows, left, other, terms, theirs[name], name)
                 del engine
-            if left:
-                yield from _answer(opened.tuned(opened.open_base()), rows, left, opened, terms, mine, "the run")
-        elif left or others_left:
+        left = _left(mine, rows)
+        of_base = _left(theirs[BASE], rows) if BASE in theirs else []
+        if left or of_base:
             model = opened.open_base()
-            engine = opened.in_passes(engine_of(Tuned(model, None, {})))
-            yield from _answer(engine, rows, others_left, opened, terms, theirs, BASE)
+            if BASE in theirs:
+                engine = opened.in_passes(engine_of(Tuned(model, None, {})))
+                yield from _answer(engine, rows, of_base, opened, terms, theirs[BASE], BASE)
             if left:
                 yield from _answer(opened.tuned(model), rows, left, opened, terms, mine, "the run")
-        return _found(mine), _found(theirs)
+        return [_found(kept) for kept in (mine, *theirs.values())]
 
 
-def _kept(run: Run, terms: Terms, side: str, rows: int) -> KeptAnswers:
-    """Where the answers of a side stand; those to other rows, or of other weights, have another name."""
-    weights = terms.run_sha256 if side == "run" else terms.against_sha256
-    name = f"review-{terms.against}-{side}-{_digest(terms.rows_sha256, weights, str(terms.max_tokens))[:8]}"
+def _kept(run: Run, terms: Terms, whose: str, weights: str, rows: int) -> KeptAnswers:
+    """Where the answers of a system stand; those to other rows, or of other weights, have another name."""
+    name = f"review-{whose}-{_digest(terms.rows_sha256, weights, str(terms.max_tokens))[:8]}"
     where = str(run.folder.resolve() / "answers" / name)
     asked = Asked(where, terms.rows, rows, terms.rows_sha256, weights, "", terms.max_tokens)
     return KeptAnswers.find(run.folder / "answers", asked)
@@ -212,12 +256,74 @@ def _items(
         return [], len(alike)
     generator = random.Random(f"{terms.seed} checks")
     spare = [*generator.sample(alike, len(alike)), *generator.sample(items, len(items))]
+    return items + _checks(spare[: terms.checks], len(whole), generator), len(alike)
+
+
+def _items_of_several(
+    rows: Sequence[Conversation], answers: Sequence[Sequence[Answer]], terms: Terms
+) -> tuple[list[ReviewItem], int]:
+    """What people are asked of more than two systems, the first lap first, and how many rows all answer alike."""
+    texts = [[answer.text for answer in of_row] for of_row in zip(*answers, strict=True)]
+    choices = [meetings(of_row) for of_row in texts]
+    alike = [at for at, found in enumerate(choices) if not found]
+    if len(alike) == len(rows):
+        return [], len(alike)
+    generator = random.Random(f"{terms.seed} pairs")
+    items = [
+        ReviewItem(
+            number,
+            rows[at].place,
+            rows[at].category,
+            rows[at].messages,
+            texts[at][pairs[0][0]],
+            texts[at][pairs[0][1]],
+            all(answers[one][at].stopped for one, _ in pairs),
+            all(answers[other][at].stopped for _, other in pairs),
+            tools=rows[at].tools,
+            row=at + 1,
+            pairs=pairs,
+        )
+        for number, (at, pairs) in enumerate(laid_out(choices, generator), 1)
+    ]
+    generator = random.Random(f"{terms.seed} checks")
+    unlike = sorted({item.row - 1 for item in items})
+    spare = [*generator.sample(alike, len(alike)), *generator.sample(unlike, len(unlike))]
+    whole = [
+        ReviewItem(
+            0,
+            rows[at].place,
+            rows[at].category,
+            rows[at].messages,
+            texts[at][0],
+            texts[at][0],
+            answers[0][at].stopped,
+            answers[0][at].stopped,
+            tools=rows[at].tools,
+        )
+        for at in spare[: terms.checks]
+    ]
+    return items + _checks(whole, len(items), generator), len(alike)
+
+
+def _checks(spare: Sequence[ReviewItem], before: int, generator: random.Random) -> list[ReviewItem]:
+    """Attention checks of these items, every other one with an answer in disorder; numbered from `before` on."""
     checks: list[ReviewItem] = []
-    for item in spare[: terms.checks]:
+    for item in spare:
         broken = _in_disorder(item.run, generator) if len(checks) % 2 else None
-        check = replace(item, number=len(whole) + len(checks) + 1, against=broken or item.run)
+        check = replace(item, number=before + len(checks) + 1, against=broken or item.run)
         checks.append(replace(check, check="broken" if broken else "same", against_stopped=item.run_stopped))
-    return items + checks, len(alike)
+    return checks
+
+
+def _said(items: Sequence[ReviewItem], terms: Terms) -> Note:
+    """How much is to be voted on, and that one may stop before."""
+    asked = [item for item in items if not item.check]
+    rows, systems = len({item.row for item in asked}), len(terms.others) + 1
+    return Note(
+        "rows",
+        f"{systems} systems in {systems * (systems - 1) // 2} pairs make {count(len(asked), 'item')} of "
+        f"{count(rows, 'row')}; every row is asked once before any comes again, so the review may be ended sooner",
+    )
 
 
 def _in_disorder(text: str, generator: random.Random) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,7 +17,7 @@ from luthier.errors import mistake
 from luthier.evaluation.review import Reviewed, outcomes
 from luthier.flow import Conversation, Message, ReviewItem, Vote
 from luthier.runs.whole import make_folder, write_bytes
-from luthier.workflow.voted import Prepared
+from luthier.workflow.voted import Prepared, names_of
 
 Form = Literal["trl", "openai"]
 FORMS: Final = ("trl", "openai")
@@ -51,9 +51,9 @@ def write(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed, out: st
     require(out, form)
     path, left_out = Path(out), dict[str, int]()
     if path.suffix == ".csv":
-        content, rows = table(prepared.items, votes), len(votes)
+        content, rows = table(prepared, votes), len(votes)
     elif path.suffix == ".json":
-        content, rows = whole(prepared.items, votes, reviewed), len(votes)
+        content, rows = whole(prepared, votes, reviewed), len(votes)
     else:
         lines, left_out = preference_rows(prepared.items, votes, form)
         content = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
@@ -66,8 +66,9 @@ def write(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed, out: st
 def preference_rows(
     items: Sequence[ReviewItem], votes: Sequence[Vote], form: Form = "trl"
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """A row for each item on which most raters chose one answer, in TRL's form or OpenAI's, and what was left out: ties
-    (both good, both bad, or as many raters for the one as for the other), items without a vote, empty answers."""
+    """A row for each item on which most raters chose one answer, whosever it is, in TRL's form or OpenAI's, and what
+    was left out: ties (both good, both bad, or as many raters for the one as for the other), items without a vote,
+    empty answers."""
     found = outcomes(items, votes)
     left_out = {"tied": 0, "no vote": 0, "an answer is empty": 0}
     rows = []
@@ -85,26 +86,40 @@ def preference_rows(
     return rows, left_out
 
 
-def table(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> bytes:
-    """A line a vote, for a spreadsheet. A text that a spreadsheet would take for a formula gets a ' before it."""
-    by_number = {item.number: item for item in items}
+def table(prepared: Prepared, votes: Sequence[Vote]) -> bytes:
+    """A line a vote, for a spreadsheet. A text that a spreadsheet would take for a formula gets a ' before it.
+
+    Of more than two systems `run_is` and `against_is` name whose answers these are, and `chosen_is` whose was chosen:
+    all that gave it, a comma between.
+    """
+    by_number = {item.number: item for item in prepared.items}
+    pairs = names_of(prepared)
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     names = "item file line category check rater kind left choice note at prompt run against"
-    writer.writerow(names.split())
+    writer.writerow([*names.split(), *(("run_is", "against_is", "chosen_is") if pairs else ())])
     for vote in votes:
         item = by_number[vote.item]
         prompt = "\n\n".join(f"{message.role}: {message.content}" for message in item.asked)
         cells = [item.number, item.place.file, item.place.line, item.category or "", item.check, vote.rater, vote.kind]
         cells += [vote.left, vote.choice, vote.note, vote.at, prompt, item.run, item.against]
+        if pairs:
+            sides = {"run": _all_of(one for one, _ in pairs[vote.item])}
+            sides["against"] = _all_of(other for _, other in pairs[vote.item])
+            cells += [sides["run"], sides["against"], sides.get(vote.choice, "")]
         writer.writerow([_cell(cell) for cell in cells])
     return file.getvalue().encode("utf-8", "backslashreplace")
 
 
-def whole(items: Sequence[ReviewItem], votes: Sequence[Vote], reviewed: Reviewed) -> bytes:
-    """All of a review as one JSON document: what it came to, and each item with its answers and votes."""
-    content = {"version": 1, "reviewed": reviewed.data(), "items": _all(items, votes)}
+def whole(prepared: Prepared, votes: Sequence[Vote], reviewed: Reviewed) -> bytes:
+    """All of a review as one JSON document: what it came to, and each item with its answers and votes. Of more than two
+    systems an item's `pairs` name whose answers `run` and `against` are."""
+    content = {"version": 1, "reviewed": reviewed.data(), "items": _all(prepared, votes)}
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _all_of(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _cell(value: Any) -> Any:
@@ -124,7 +139,8 @@ def _row(item: ReviewItem, better: str, worse: str, form: Form) -> dict[str, Any
     return of_openai | {name: row[name] for name in row if name not in ("prompt", "chosen", "rejected", "tools")}
 
 
-def _all(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> list[dict[str, Any]]:
+def _all(prepared: Prepared, votes: Sequence[Vote]) -> list[dict[str, Any]]:
+    pairs = names_of(prepared)
     of_item: dict[int, list[dict[str, Any]]] = {}
     for vote in votes:
         of_item.setdefault(vote.item, []).append(asdict(vote))
@@ -140,5 +156,6 @@ def _all(items: Sequence[ReviewItem], votes: Sequence[Vote]) -> list[dict[str, A
             "against": item.against,
             "votes": of_item.get(item.number, []),
         }
-        for item in items
+        | ({"pairs": pairs[item.number]} if pairs else {})
+        for item in prepared.items
     ]

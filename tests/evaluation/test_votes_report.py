@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import evalica
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from luthier.evaluation.ballots import CHOICES, Ballot, Shown, counted, one_side
 from luthier.evaluation.course import always, course
-from luthier.evaluation.votes_report import VotesReport, human_eval, preferred, votes_report
+from luthier.evaluation.votes_report import Meeting, VotesReport, human_eval, preferred, votes_report
 from luthier.statistics import clopper_pearson
 
 
@@ -368,3 +369,122 @@ def test_whole_reviews_of_several_raters_stop_falsely_seldom() -> None:
         ]
         wrong += always(one_side(ballots, "run"), 0.8, 3).settled != ""
     assert wrong / 120 <= 0.05 + 2 * (0.05 * 0.95 / 120) ** 0.5
+
+
+MEETINGS = (
+    Meeting("run", "base", 20, 0),
+    Meeting("run", "other", 20, 0),
+    Meeting("base", "other", 20, 0),
+)
+
+
+def three(beats: dict[tuple[str, str], int], ties: int = 0) -> list[Ballot]:
+    """Twenty rows with a vote on each pair; the first of a pair wins so many, and the last so many are ties."""
+    return [
+        vote(row, "both_good" if row >= 20 - ties else "left" if row < won else "right", left=one, right=other)
+        for (one, other), won in beats.items()
+        for row in range(20)
+    ]
+
+
+def test_of_several_systems_the_target_and_its_rule_are_of_the_votes_with_base_alone() -> None:
+    beats = {("run", "base"): 15, ("run", "other"): 20, ("base", "other"): 18}
+    report = votes_report(three(beats), "run", planned=20, votes_per_item=1, meetings=MEETINGS)
+    alone = votes_report(three({("run", "base"): 15}), "run", planned=20, votes_per_item=1)
+    for name in ("votes", "wins", "losses", "ties", "preferred", "always", "target", "course", "majority", "items"):
+        assert getattr(report, name) == getattr(alone, name)
+    assert (report.against, report.wins, report.losses) == (("base",), 15, 5)
+    assert {name: share.value for name, share in report.opponents.items()} == {"base": 0.75, "other": 1.0}
+    assert report.several is not None
+    assert (report.several.votes, report.several.rows, report.several.by_rater) == (60, 20, {"ann": 60})
+    assert [(met.one, met.other, met.wins, met.losses) for met in report.several.met] == [
+        ("run", "base", 15, 5),
+        ("run", "other", 20, 0),
+        ("base", "other", 18, 2),
+    ]
+    assert report.left.n == 60
+    assert human_eval(report) == human_eval(alone)
+
+
+def test_the_strengths_are_evalicas_of_the_wins_with_ties_as_halves_and_the_prior() -> None:
+    ballots = three({("run", "base"): 12, ("run", "other"): 14, ("base", "other"): 9}, ties=4)
+    report = votes_report(ballots, "run", meetings=MEETINGS)
+    assert report.several is not None
+    won: dict[tuple[str, str], float] = {}
+    for met in report.several.met:
+        ties = met.both_good + met.both_bad
+        assert ties == 4
+        won[met.one, met.other] = met.wins + ties / 2 + 1 / 3
+        won[met.other, met.one] = met.losses + ties / 2 + 1 / 3
+    found = evalica.bradley_terry(
+        [one for one, _ in won],
+        [other for _, other in won],
+        [evalica.Winner.X] * len(won),
+        weights=list(won.values()),
+        tolerance=1e-15,
+        limit=1_000_000,
+    )
+    logs = np.log(found.scores)
+    expected = (logs - logs.mean()).to_dict()
+    assert {one.system: one.strength.value for one in report.ranking} == pytest.approx(expected, abs=1e-9)
+    assert [one.system for one in report.ranking] == sorted(expected, key=expected.__getitem__, reverse=True)
+    assert {one.ties for one in report.ranking} == {8}
+    for one in report.ranking:
+        assert one.decided.n == one.votes - 8
+        assert one.decided.value is not None
+        assert one.strength.value is not None
+        assert abs(one.decided.value) > abs(one.strength.value) or abs(one.strength.value) < 0.1
+    for met in report.several.met:
+        assert met.expected == pytest.approx(1 / (1 + np.exp(expected[met.other] - expected[met.one])), abs=1e-9)
+
+
+def test_a_vote_on_an_answer_that_two_systems_gave_is_one_vote_and_counts_for_both() -> None:
+    shared = [
+        vote(row, "left" if row < 7 else "right", also=(("other", "base"),), left_length=row) for row in range(10)
+    ]
+    again = [
+        vote(row, "left" if row < 7 else "right", "bob", "base", "run", also=(("base", "other"),)) for row in range(10)
+    ]
+    report = votes_report([*shared, *again], "run", meetings=MEETINGS, votes_per_item=2)
+    assert report.several is not None
+    assert (report.several.votes, report.votes, report.left.n) == (20, 20, 20)
+    assert [(met.votes, met.wins, met.losses) for met in report.several.met] == [(20, 10, 10), (0, 0, 0), (20, 10, 10)]
+    assert [met.preferred.value for met in report.several.met] == [0.5, None, 0.5]
+    assert report.agreement.n == 10
+    assert report.kappas[0].kappa.n == 10
+    ranked = {one.system: (one.strength.value, one.strength.low, one.votes) for one in report.ranking}
+    assert ranked["run"] == pytest.approx(ranked["other"])
+
+
+def test_several_systems_without_a_vote_are_no_ranking_and_one_that_nobody_met_stands_in_the_middle() -> None:
+    empty = votes_report([], "run", meetings=MEETINGS)
+    assert empty.several is not None
+    assert (empty.ranking, empty.several.votes, len(empty.several.met)) == ((), 0, 3)
+    assert empty.several.met[0].expected is None
+    some = votes_report(three({("run", "base"): 15}), "run", meetings=MEETINGS)
+    assert [one.system for one in some.ranking] == ["run", "other", "base"]
+    assert some.ranking[1].votes == 0
+    tied = votes_report(three({("run", "base"): 20}, ties=20), "run", meetings=MEETINGS)
+    assert {one.strength.value for one in tied.ranking} == {0.0}
+    assert tied.ranking[0].decided.value is None
+
+
+def test_without_base_the_report_is_of_the_first_two_and_a_target_of_base_is_not_measured() -> None:
+    without = (Meeting("run", "b", 20, 0), Meeting("run", "c", 20, 0), Meeting("b", "c", 20, 0))
+    beats = {("run", "b"): 20, ("run", "c"): 5, ("b", "c"): 5}
+    report = votes_report(three(beats), "run", ">= base", meetings=without)
+    assert (report.against, report.wins) == (("b",), 20)
+    assert clear(report)[0] == "not_measured"
+    assert "the votes are against b" in clear(report)[1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(BALLOTS)
+def test_any_votes_on_several_systems_are_accounted_for_pair_by_pair(ballots: list[Ballot]) -> None:
+    report = votes_report(ballots, "run", meetings=MEETINGS)
+    assert report.several is not None
+    assert report.several.votes == sum(met.votes for met in report.several.met)
+    assert report.several.votes + report.checks + report.replaced == len(ballots)
+    assert report.votes == report.several.met[0].votes
+    assert sum(one.votes for one in report.ranking) == 2 * report.several.votes
+    assert sum(report.several.by_rater.values()) == report.several.votes

@@ -69,3 +69,20 @@ def test_one_thing_is_not_many() -> None:
         "0 rows",
         "1,200 rows",
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.816, 0.3149, 1.327), "+0.82 [0.31, 1.33]"),
+        ((-1.5, -2.0, -1.0), "−1.50 [−2.00, −1.00]"),
+        ((-1e-17, -0.665229, 0.665229), "0.00 [−0.67, 0.67]"),
+        ((0.0, None, None), numbers.DASH),
+    ],
+)
+def test_log_odds_have_a_sign_and_two_decimals(ends: tuple[float | None, ...], text: str) -> None:
+    assert numbers.log_odds(*ends) == text
+
+
+def test_wins_are_whole_or_half() -> None:
+    assert [numbers.halves(wins) for wins in (12.0, 20.5, 1204.0)] == ["12", "20.5", "1,204"]

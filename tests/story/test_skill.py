@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from luthier.app.cli import app, run
 from luthier.models import Source
+from tests.story.test_circle_page import longer, opens, reviewing
 
 ROOT = Path(__file__).parents[2]
 SKILL = (files("luthier") / "skill" / "SKILL.md").read_text(encoding="utf-8")
@@ -60,6 +61,10 @@ def test_every_command_in_it_runs_in_its_order(
         Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     said: dict[str, Any] = {}
     for words in COMMANDS:
+        if opens(words):  # a page, and a script votes on it
+            assert reviewing(words, longer, monkeypatch) == 130
+            said["reviewed"] = json.loads(capsysbinary.readouterr().out)
+            continue
         code = run(words)
         out, err = capsysbinary.readouterr()
         assert code in (0, 1 if words[0] in ("check", "evaluate") else 0), (words, out, err[-2000:])
@@ -72,4 +77,9 @@ def test_every_command_in_it_runs_in_its_order(
     assert said["train"]["run"] == "tuned"
     assert {"prompting", "instead", "left_out", "data_verdict", "flips_when"} <= set(said["advise"])
     assert {"metrics", "base", "difference"} <= set(said["evaluate"])
+    assert (said["reviewed"]["kind"], said["reviewed"]["against"]) == ("scripted", "base")
+    assert {"preferred", "always", "ranking"} <= set(said["reviewed"])
+    assert said["review"]["export"]["rows"] == said["reviewed"]["wins"] + said["reviewed"]["losses"] > 0
+    assert {"findings", "unknown"} <= set(said["diagnose"])
+    assert "helped" in said["remedy"]
     assert len(Path("answers.jsonl").read_text(encoding="utf-8").splitlines()) == 12

@@ -18,6 +18,7 @@ from luthier.training.distribution import World
 from tests.engine.test_exactness import random_rows
 from tests.workflow.conftest import run_file as run_file
 from tests.workflow.conftest import worked
+from tests.workflow.test_preference import pair_file as pair_file
 
 SETTINGS = [
     "training_config.hyperparameters.max_steps=5",
@@ -104,6 +105,63 @@ def test_two_processes_hold_a_model_near_base_as_one_does(method: str, run_file:
 
 def test_only_the_first_process_speaks(pair: tuple[Path, Path, str]) -> None:
     assert json.loads(pair[2])["run"] == "two"
+
+
+def differ(one: Path, two: Path) -> float:
+    """How far the weights of two runs lie apart, as a share of their own size."""
+    first, second = (load_file(run / "weights" / "adapter_model.safetensors") for run in (one, two))
+    assert first.keys() == second.keys()
+    apart, size = (
+        float(torch.stack([weight.norm() for weight in weights]).norm())
+        for weights in ([first[name] - second[name] for name in first], list(first.values()))
+    )
+    return apart / size
+
+
+@pytest.mark.long
+def test_two_processes_learn_what_is_preferred_as_one_does(pair_file: Path, tmp_path: Path) -> None:
+    """A pair's two answers are one process's own, and so is its reference; the last step has an odd number of pairs."""
+    settings = ["training_config.lora_config.dropout=0.0", "data.limit=39", "training_config.evaluation.eval_steps=6"]
+    from luthier.workflow.train import train
+
+    worked(train([str(pair_file)], overrides=settings, root=tmp_path / "runs", name="one"))
+    ended = together(2, tmp_path, str(pair_file), *typed(*settings), "--name", "two", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["run"] == "two"
+    one, two = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
+    assert 0 < differ(one, two) < 1e-5
+    mine, theirs = log_of(one), log_of(two)
+    assert len(mine) == len(theirs)
+    assert any(entry["kind"] == "evaluation" for entry in mine)
+    compared = 0
+    for alone, shared in zip(mine, theirs, strict=True):
+        for name in (
+            "step",
+            "train_loss",
+            "grad_norm",
+            "validation_loss",
+            "perplexity",
+            "trained_tokens",
+            "row_tokens",
+        ):
+            assert shared.get(name, 0) == pytest.approx(alone.get(name, 0), rel=1e-5, abs=1e-7), name
+        margins = sides_of(alone, "preference_margin")
+        assert sides_of(shared, "preference_margin") == pytest.approx(margins, rel=1e-5, abs=1e-6)
+        if abs(margins[0]) > 1e-5:  # before the first step every margin is 0, and rounding says on which side
+            accuracies = sides_of(alone, "preference_accuracy")
+            assert sides_of(shared, "preference_accuracy") == pytest.approx(accuracies)
+            compared += 1
+    assert compared >= len(mine) - 1
+    references = [load_file(run / "reference.safetensors") for run in (one, two)]
+    assert references[0].keys() == references[1].keys()
+    for name, values in references[0].items():
+        assert torch.allclose(values, references[1][name], rtol=1e-6, atol=1e-6)
+
+
+def sides_of(entry: dict[str, Any], name: str) -> list[float]:
+    """What a line of the log says of pairs under this name: a number in a step, with its interval in an evaluation."""
+    measure = entry["preference"][name]
+    return [measure[end] for end in ("value", "low", "high", "n")] if isinstance(measure, dict) else [measure]
 
 
 @pytest.mark.long

@@ -246,7 +246,7 @@ def test_a_kill_in_the_middle_of_votes_loses_none_and_the_same_command_goes_on(r
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.communicate()
-    review = KeptReview.last(Run.open(run), "base")
+    review = KeptReview.last(Run.open(run), ["base"])
     assert review is not None
     with open_votes(review.database, review.items(), each_by=1, seed=0) as votes:
         assert {str(vote.item) for vote in votes.votes()} == set(kept)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from luthier.app.cli.text import one_line
+from luthier.evaluation.review import BASE
 from luthier.flow import Measure
 from luthier.report import numbers
 
@@ -34,7 +35,12 @@ def print_review(run: str, found: Review, console: Console) -> None:
     votes = (
         f"{numbers.count(report.votes, 'vote')} of {report.planned}, {numbers.count(report.raters, 'rater')}{scripted}"
     )
-    console.print(Text(f"{one_line(asked.run)} against {one_line(asked.against)}: {votes}", "bold"))
+    others = ", ".join(one_line(name) for name in asked.systems[1:] or (asked.against,))
+    if report.several:
+        console.print(Text(f"{one_line(asked.run)} against {others}{scripted}", "bold"))
+        _print_systems(found, votes, console)
+    else:
+        console.print(Text(f"{one_line(asked.run)} against {others}: {votes}", "bold"))
     console.print(f"  preferred: {_said(report.preferred)}")
     if target := report.target:
         colour = {"met": "green", "likely": "yellow", "missed": "red"}.get(target.verdict, "dim")
@@ -64,6 +70,26 @@ def print_review(run: str, found: Review, console: Console) -> None:
         (["review", folder, "--export", "preferences.jsonl"], "preference rows that train"),
         page=str(Run.find(run).page),
     )
+
+
+def _print_systems(found: Review, votes: str, console: Console) -> None:
+    """The systems by strength, each pair, and what the lines after it are of, with how many votes."""
+    report, asked = found.reviewed.report, found.reviewed.asked
+    assert report.several
+    planned = asked.whole * asked.each_by
+    cast = f"{numbers.count(report.several.votes, 'vote')} of {planned:,}"
+    console.print(f"  {len(asked.systems)} systems, {cast} on {numbers.count(report.several.rows, 'row')}")
+    for one in report.ranking:
+        strength = numbers.log_odds(one.strength.value, one.strength.low, one.strength.high)
+        ties = f"{numbers.count(one.ties, 'tie')} in {numbers.count(one.votes, 'vote')}"
+        console.print(Text(f"    {one_line(one.system)}: strength {strength}, {ties}"), soft_wrap=True)
+    for met in report.several.met:
+        ties = f"{numbers.count(met.both_good + met.both_bad, 'tie')}, {numbers.count(met.same, 'row')} alike"
+        pair = f"{one_line(met.one)} over {one_line(met.other)}: {_said(met.preferred)}"
+        console.print(Text(f"    {pair}; {ties}", "dim"), soft_wrap=True)
+    of = "" if asked.against == BASE else "; base is not among the systems, so this fills no target of the evaluation"
+    pair = f"{one_line(asked.run)} against {one_line(asked.against)} alone"
+    console.print(Text(f"  {pair}, {votes}{of}:"), soft_wrap=True)
 
 
 def _said(measure: Measure) -> str:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from luthier.evaluation.votes_report import chance as measure_of_odds
 from luthier.flow import Measure
 from luthier.report import numbers
 
@@ -42,6 +43,9 @@ def _environment() -> Environment:
         number=numbers.number,
         count=numbers.count,
         share=_share,
+        log_odds=_log_odds,
+        halves=numbers.halves,
+        chance=_chance,
         words=lambda name: str(name).replace("_", " "),
         as_json=lambda value: orjson.dumps(value, option=orjson.OPT_INDENT_2).decode(),
     )
@@ -52,6 +56,16 @@ def _share(measure: Measure) -> str:
     """`81.2% [68.1, 90.4]`; a dash where there is no value."""
     ends = numbers.interval(measure.value, measure.low, measure.high, share=True)
     return f"{numbers.percent(measure.value)} {ends}".rstrip()
+
+
+def _log_odds(measure: Measure) -> str:
+    """`+0.82 [0.31, 1.33]`."""
+    return numbers.log_odds(measure.value, measure.low, measure.high)
+
+
+def _chance(measure: Measure) -> str:
+    """Log-odds as a share: `0` is 50.0%."""
+    return _share(measure_of_odds(measure))
 
 
 def _visible(value: Any) -> Any:

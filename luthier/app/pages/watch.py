@@ -14,7 +14,7 @@ from luthier.app.pages.rendering import page
 from luthier.app.pages.room import Room
 from luthier.app.pages.vote import nobody
 from luthier.evaluation.course import Seen
-from luthier.evaluation.review import Reviewed, outcomes
+from luthier.evaluation.review import BASE, Reviewed, outcomes
 from luthier.settings.targets import parse_target
 from luthier.workflow import votes_out
 
@@ -32,6 +32,14 @@ class Course:
     band: str
     target: float | None
     votes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A system's wins over each; None over itself."""
+
+    name: str
+    cells: tuple[int | None, ...]
 
 
 def routes(room: Room) -> APIRouter:
@@ -53,13 +61,13 @@ def routes(room: Room) -> APIRouter:
     def as_csv(token: str) -> Response:
         if not is_owner(token):
             return nobody()
-        return _file(votes_out.table(room.prepared.items, room.votes.votes()), "votes.csv", "text/csv")
+        return _file(votes_out.table(room.prepared, room.votes.votes()), "votes.csv", "text/csv")
 
     @router.get(f"{PATH}/votes.json")
     def as_json(token: str) -> Response:
         if not is_owner(token):
             return nobody()
-        content = votes_out.whole(room.prepared.items, room.votes.votes(), room.summary(at_once=True))
+        content = votes_out.whole(room.prepared, room.votes.votes(), room.summary(at_once=True))
         return _file(content, "votes.json", "application/json")
 
     @router.get(f"{PATH}/preferences.jsonl")
@@ -105,6 +113,32 @@ def course(seen: tuple[Seen, ...], target: str | None) -> Course | None:
     )
 
 
+def matrix(reviewed: Reviewed) -> list[Row]:
+    """Who was preferred over whom how often; empty for two systems."""
+    if not reviewed.report.several:
+        return []
+    won = {(met.one, met.other): met.wins for met in reviewed.report.several.met}
+    won |= {(met.other, met.one): met.losses for met in reviewed.report.several.met}
+    names = reviewed.asked.systems
+    return [Row(one, tuple(won.get((one, other)) for other in names)) for one in names]
+
+
+def about(reviewed: Reviewed) -> str:
+    """Of more than two systems, what the preferred share and the target are of."""
+    asked = reviewed.asked
+    if not asked.systems:
+        return ""
+    votes = (
+        f"the votes on {asked.run} and {asked.against} alone: {reviewed.report.votes:,} of {reviewed.report.planned:,}"
+    )
+    if asked.against == BASE:
+        return f"The target asks how the run does against base, so this is of {votes}."
+    return (
+        f"Base is not among the systems, and this is of {votes}. It says nothing of how the run does against base, and "
+        "fills no target of the evaluation."
+    )
+
+
 def when_to_stop(reviewed: Reviewed) -> str:
     """Whether more votes are needed for the target, in a sentence."""
     report, target = reviewed.report, reviewed.report.target
@@ -139,8 +173,12 @@ def _data(room: Room) -> dict[str, Any]:
         "raters": [(rater, room.link(rater), lines.get(rater.name)) for rater in room.votes.raters()],
         "ties": sum(outcome == "tie" for outcome in found.values()),
         "ended": room.ended.is_set(),
+        "about": about(reviewed),
+        "matrix": matrix(reviewed),
+        "summed": report.several.votes if report.several else report.votes,
         "checks": sum(bool(item.check) for item in room.prepared.items),
         "rows": room.prepared.terms.rows,
+        "same": room.prepared.terms.same,
     }
 
 

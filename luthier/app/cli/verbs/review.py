@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 def review(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")],
     against: Annotated[
-        str | None,
-        typer.Option(metavar="RUN|base", help="Another run, or the model before tuning: base.", show_default="base"),
+        list[str] | None,
+        typer.Option(
+            metavar="RUN|base",
+            help="Another run, or the model before tuning: base. Again for more systems.",
+            show_default="base",
+        ),
     ] = None,
     data: Annotated[str | None, typer.Option(metavar="F", help="Other rows than the run's own test rows.")] = None,
     rows: Annotated[int, typer.Option(metavar="N", help="The most rows to ask about, evenly spread.")] = 100,
@@ -55,13 +59,14 @@ def review(
 ) -> Job:
     """Have people choose between a run's answers and others, blind.
 
-    Both models answer the same rows first. Each rater has a link of their own; every vote is on the disk before the
+    All models answer the same rows first. Each rater has a link of their own; every vote is on the disk before the
     next item comes. Ctrl-C, or the button on the owner's page, ends it and sums it up: votes.jsonl, the report, the
     verdict on human_eval. The same command goes on where it stopped.
 
     \b
         luthier review runs/rows-lora-1
         luthier review runs/rows-lora-1 --against runs/rows-full-1 --raters 3 --each-by 2
+        luthier review runs/rows-lora-1 --against base --against runs/rows-full-1
         luthier review runs/rows-lora-1 --export preferences.jsonl
     """
 
