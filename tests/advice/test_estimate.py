@@ -199,6 +199,7 @@ def request_of(config: Path) -> dict[str, Any]:
         "row_tokens": 16,
         "batch_size": 2,
         "checkpointing": False,
+        "kl_to_base": 0.0,
         "seconds": 1.0,
     }
 
