@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from luthier.engine.loss import Head, blocks
+from luthier.engine.loss import Gradients, Head, blocks
 
 
 def held_loss(
@@ -44,9 +44,7 @@ class _HeldLoss(torch.autograd.Function):
         head = Head(weight, bias)
         wide = torch.promote_types(hidden.dtype, torch.float32)
         each, apart = (torch.zeros(len(hidden), dtype=wide, device=hidden.device) for _ in range(2))
-        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
-        d_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
+        gradients = Gradients(ctx, hidden, weight, bias, wide)
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits, base_logits = head.logits(hidden[part]), base_head.logits(expected[part])
@@ -55,25 +53,15 @@ class _HeldLoss(torch.autograd.Function):
                 each[at], apart[at] = _into_gradients(
                     logits[block], base_logits[block], targets[at], weights[at], pulls[at], wide
                 )
-            if d_hidden is not None:
-                d_hidden[part] = logits @ weight
-            if d_weight is not None:
-                d_weight += logits.T @ hidden[part]
-            if d_bias is not None:
-                d_bias += logits.sum(0, dtype=wide)
+            gradients.add(part, logits)
         loss = (weights * each).sum()
-        ctx.save_for_backward(d_hidden, d_weight, d_bias)
-        ctx.types = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+        gradients.save(ctx)
         ctx.mark_non_differentiable(loss, apart)
         return loss + (pulls * apart).sum(), loss, apart
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        parts = (
-            None if part is None else (part * gradients[0]).to(kind)
-            for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True)
-        )
-        return (*parts, None, None, None, None, None)
+        return (*Gradients.saved(ctx, gradients[0]), None, None, None, None, None)
 
 
 def _into_gradients(

@@ -70,36 +70,61 @@ class _SummedLoss(torch.autograd.Function):
         head = Head(weight, bias)
         wide = torch.promote_types(hidden.dtype, torch.float32)
         total = torch.zeros((), dtype=wide, device=hidden.device)
-        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
-        d_bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
-        wanted = d_hidden is not None or d_weight is not None
+        gradients = Gradients(ctx, hidden, weight, bias, wide)
         for start in range(0, len(hidden), head.piece):
             part = slice(start, start + head.piece)
             logits = head.logits(hidden[part])
             for block in blocks(logits, wide):
                 at = slice(start + block.start, start + block.stop)
-                each = _into_gradients(logits[block], targets[at], weights[at], wide, wanted)
+                each = _into_gradients(logits[block], targets[at], weights[at], wide, gradients.wanted)
                 total += (weights[at] * each).sum()
-            if not wanted:
-                continue
-            if d_hidden is not None:
-                d_hidden[part] = logits @ weight
-            if d_weight is not None:
-                d_weight += logits.T @ hidden[part]
-            if d_bias is not None:
-                d_bias += logits.sum(0, dtype=wide)
-        ctx.save_for_backward(d_hidden, d_weight, d_bias)
-        ctx.types = (hidden.dtype, weight.dtype, None if bias is None else bias.dtype)
+            gradients.add(part, logits)
+        gradients.save(ctx)
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        parts = (
-            None if part is None else (part * gradients[0]).to(kind)
-            for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True)
-        )
-        return (*parts, None, None)
+        return (*Gradients.saved(ctx, gradients[0]), None, None)
+
+
+class Gradients:
+    """Of a summed loss with respect to hidden states (M, C), the projection (V, C) and its bias (V), as far as they are
+    wanted: added up from a piece of the logits' gradients after the other, and kept for the way back."""
+
+    def __init__(self, ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, wide: torch.dtype) -> None:
+        """`ctx` has the hidden states, the projection and its bias as its first inputs; sums are of type `wide`."""
+        self.given = hidden, weight, bias
+        self.hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        self.weight = torch.zeros_like(weight, dtype=wide) if ctx.needs_input_grad[1] else None
+        self.bias = torch.zeros_like(bias, dtype=wide) if bias is not None and ctx.needs_input_grad[2] else None
+        self.wide = wide
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the logits' gradients are of use."""
+        return any(one is not None for one in (self.hidden, self.weight, self.bias))
+
+    def add(self, part: slice, logits: Tensor) -> None:
+        """The gradients of the logits (m, V) of a part of the predictions."""
+        hidden, weight, _ = self.given
+        if not self.wanted:
+            return
+        if self.hidden is not None:
+            self.hidden[part] = logits @ weight
+        if self.weight is not None:
+            self.weight += logits.T @ hidden[part]
+        if self.bias is not None:
+            self.bias += logits.sum(0, dtype=self.wide)
+
+    def save(self, ctx: Any) -> None:
+        ctx.save_for_backward(self.hidden, self.weight, self.bias)
+        ctx.types = tuple(None if one is None else one.dtype for one in self.given)
+
+    @staticmethod
+    def saved(ctx: Any, by: Tensor) -> Iterator[Tensor | None]:
+        """What was kept, times the gradient of the summed loss itself."""
+        for part, kind in zip(ctx.saved_tensors, ctx.types, strict=True):
+            yield None if part is None else (part * by).to(kind)
 
 
 def each_loss(hidden: Tensor, head: Head, targets: Tensor) -> Tensor:

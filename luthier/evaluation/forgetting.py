@@ -104,11 +104,12 @@ def quantized(general: General, plain: Memory, packed: Memory, seed: int = 0) ->
     """What keeping the weights in fewer bits did to the loss on the general set, in nats a token: `rise`, each passage
     compared with itself, of the `plain` model's to the `quantized` one's. Intervals resample passages."""
     sizes = [row.trained_tokens for row in general.rows]
-    places = [Question(row.tokens, "", "", row.place) for row in general.rows]
-    was, now = (
-        Sample(places, (), [RowScore(nats, size, 0) for nats, size in zip(side.losses.tolist(), sizes, strict=True)])
-        for side in (plain, packed)
-    )
+
+    def sample(side: Memory) -> Sample:
+        scores = [RowScore(nats, size, 0) for nats, size in zip(side.losses.tolist(), sizes, strict=True)]
+        return _sample(general, scores, range(len(scores)))
+
+    was, now = sample(plain), sample(packed)
     return {
         "rise": loss.difference(now, was, np.random.default_rng(seed)),
         "plain": loss.measure(was, np.random.default_rng(seed)),
@@ -141,12 +142,8 @@ def _measures(
 ) -> dict[str, Measure]:
     """The measures of some passages. Each starts from the same seed."""
 
-    def sample(scores: Mapping[int, RowScore] | Sequence[RowScore], chosen: Sequence[int]) -> Sample:
-        rows = [general.rows[at] for at in chosen]
-        places = [Question(row.tokens, "", "", row.place) for row in rows]
-        return Sample(places, (), [scores[at] for at in chosen])
-
-    was, now, kl = sample(before, some), sample(after, some), sample(far, [at for at in some if at in far])
+    was, now = _sample(general, before, some), _sample(general, after, some)
+    kl = _sample(general, far, [at for at in some if at in far])
     return {
         "rise": loss.difference(now, was, np.random.default_rng(seed)),
         "base": loss.measure(was, np.random.default_rng(seed)),
@@ -156,6 +153,12 @@ def _measures(
         if kl.questions
         else Measure(None, reason="base answered no question of this skill"),
     }
+
+
+def _sample(general: General, scores: Mapping[int, RowScore] | Sequence[RowScore], chosen: Sequence[int]) -> Sample:
+    """The scores of some passages, as metrics take them."""
+    rows = [general.rows[at] for at in chosen]
+    return Sample([Question(row.tokens, "", "", row.place) for row in rows], (), [scores[at] for at in chosen])
 
 
 def _by_skill(general: General) -> dict[str, list[int]]:

@@ -47,7 +47,7 @@ class Candidate:
     @property
     def only_the_end(self) -> bool:
         """Whether it trains nothing anew."""
-        return not self.without and set(self.settings) <= AT_THE_END
+        return _trains_nothing(self.settings, len(self.without))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Facts:
         or rows too long take away is not foreseen."""
         from luthier.training.schedule import count_steps
 
-        if set(candidate_settings) <= AT_THE_END and candidate_settings and not without:
+        if _trains_nothing(candidate_settings, without):
             return 0.0
         both = {**self.settings, **candidate_settings}
         rows = (self.rows - without) * _share(both) / _share(self.settings)
@@ -199,6 +199,11 @@ def _ordered(found: Diagnosis) -> list[tuple[str, Remedy]]:
         for place, remedy in enumerate(finding.remedies)
     ]
     return [(symptom, remedy) for _, _, symptom, remedy in sorted(every, key=lambda one: one[:2])]
+
+
+def _trains_nothing(settings: Mapping[str, Any], without: int) -> bool:
+    """Whether a run that ended can be made another by these settings alone, without a step."""
+    return bool(settings) and not without and set(settings) <= AT_THE_END
 
 
 def _short(taken: Sequence[Candidate], room: float) -> float:
