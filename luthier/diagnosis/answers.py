@@ -2,12 +2,79 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from scipy.special import ndtr, ndtri
+from scipy.stats import binomtest
+
 from luthier.diagnosis.seen import Missing, Seen
+from luthier.flow import Measure
 
 FEWEST = 20
+FAVOURED = 0.25
+"""Of the answers: so many more than are wanted are one and the same."""
+NO_BETTER = 0.8
+"""Of the test rows' loss: training rows with so much of it fare no better."""
+BETTER = 0.6
+"""Likewise: training rows with so much of it fare better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Favourite:
+    """The answer that is given most, `times` of `total`, and wanted so many times: `chance` is the probability that it
+    is given so often where it is given as often as it is wanted."""
+
+    answer: str
+    times: int
+    wanted: int
+    total: int
+    chance: float
+
+    @property
+    def size(self) -> float:
+        """1 is just of account."""
+        return (self.times - self.wanted) / self.total / FAVOURED
+
+    @property
+    def shown(self) -> str:
+        return f"`{self.answer[:40]}` is {self.times} of {self.total} answers and wanted {self.wanted} times"
+
+    @property
+    def evidence(self) -> dict[str, Measure]:
+        return {
+            "favourite_share": Measure(self.times / self.total, n=self.total),
+            "wanted_share": Measure(self.wanted / self.total),
+        }
+
+
+def favourite(answers: Sequence[Mapping[str, Any]]) -> Favourite | None:
+    """The favourite among answers of which few are possible; None where it is no wanted one."""
+    answers = [one for one in answers if {"wanted", "tuned"} <= one.keys()]
+    said, wanted = Counter(one["tuned"] for one in answers), Counter(one["wanted"] for one in answers)
+    if len(answers) < FEWEST or len(wanted) > len(answers) / 3:
+        return None
+    answer, times = said.most_common(1)[0]
+    if not wanted[answer]:
+        return None
+    chance = float(binomtest(times, len(answers), wanted[answer] / len(answers), alternative="greater").pvalue)
+    return Favourite(answer, times, wanted[answer], len(answers), chance)
+
+
+def training_rows_no_better(seen: Seen) -> float | None:
+    """Where training rows are expected hardly more than test rows: the probability that they look so although they are
+    clearly expected more. None where they do not look so, or were not evaluated."""
+    gaps = seen.report.gaps if seen.report else {}
+    own, test = gaps.get("training"), gaps.get("test")
+    if not own or not test or own.value is None or test.value is None or own.value < NO_BETTER * test.value:
+        return None
+    spans = [(one.high - one.low) / (2 * ndtri(0.975)) for one in (own, test) if one.high is not None and one.low]
+    if len(spans) < 2:
+        return None
+    return float(ndtr((BETTER * test.value - own.value) / float(np.hypot(*spans))))
 
 
 def kept(seen: Seen, fewest: int = FEWEST) -> Sequence[Mapping[str, Any]]:

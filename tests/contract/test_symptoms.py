@@ -25,6 +25,15 @@ def test_it_is_found_in_its_sick_run_before_all_others(name: str) -> None:
     assert finding.evidence
 
 
+def test_an_example_of_a_cause_is_found_with_it(name: str) -> None:
+    symptom = diagnosis.load(name)
+    for cause in symptom.causes:
+        example = getattr(symptom, cause, None)
+        if callable(example) and example.__module__ == f"{diagnosis.FOLDER}.{name}":
+            first = diagnosis.diagnose(example()).findings[0]
+            assert (first.symptom, first.cause) == (name, cause)
+
+
 def test_the_healthy_run_has_none(name: str) -> None:
     assert diagnosis.diagnose(healthy(), only=[name]).findings == ()
 

@@ -60,7 +60,7 @@ def look(seen: Seen) -> Finding | None:
         evidence={
             "rise": rise,
             "base_loss": whole["base"],
-            **({"kl": whole["kl"]} if whole["kl"].value is not None else {}),
+            **({"kl": whole["kl"]} if "kl" in whole and whole["kl"].value is not None else {}),
             **{f"rise_in_{name}": measure for name, measure in list(worst.items())[:5]},
         },
         remedies=remedies.those(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import binom, binomtest, fisher_exact, mannwhitneyu
+from scipy.stats import binom, fisher_exact, mannwhitneyu
 
 from luthier.diagnosis import remedies
+from luthier.diagnosis.answers import favourite, training_rows_no_better
 from luthier.diagnosis.made import falling, made
 from luthier.diagnosis.repeated import repeated
 from luthier.diagnosis.seen import Missing, Seen
@@ -31,7 +31,7 @@ causes: Final = {
     "changes": "The model goes by how the rows are written: changes that must not matter take the answer away.",
     "distance": "Rows unlike the training rows are answered wrong: the model remembers rather than understands.",
     "category": "One kind of rows was learned far worse than all others.",
-    "favourite": "One answer is given whether it fits or not.",
+    "favourite": "One answer is given whether it fits or not, while training rows are answered better.",
     "length": "Whether an answer is right depends on how long the question is.",
     "leak": "Validation rows ask what training rows ask, so that validation flatters the model.",
 }
@@ -58,8 +58,6 @@ WEAK: Final = 0.4
 """Times the accuracy elsewhere: a class may well be that much harder than the others."""
 LEARNED: Final = 0.7
 """The accuracy elsewhere at least: of a task that is not learned no part is weak."""
-FAVOURED: Final = 0.25
-"""Of the answers: so many more than are wanted are one and the same."""
 LENGTH: Final = 0.8
 """The probability that a right answer's question is the shorter one, of a right and a wrong one."""
 
@@ -161,14 +159,9 @@ def _of_answers(seen: Seen) -> Iterator[_Sign]:
         return
     right = np.array([bool(one["tuned_right"]) for one in answers])
     yield from _category(answers, right)
-    said, wanted = Counter(one["tuned"] for one in answers), Counter(one["wanted"] for one in answers)
-    favourite, times = said.most_common(1)[0]
-    share = wanted[favourite] / len(answers)
-    if wanted[favourite] and len(wanted) <= len(answers) / 3:
-        chance = float(binomtest(times, len(answers), max(share, 1e-9), alternative="greater").pvalue)
-        shown = f"`{favourite[:40]}` is {times} of {len(answers)} answers and wanted {wanted[favourite]} times"
-        evidence = {"favourite_share": Measure(times / len(answers), n=len(answers)), "wanted_share": Measure(share)}
-        yield _Sign("favourite", chance, (times / len(answers) - share) / FAVOURED, shown, evidence)
+    favoured = favourite(answers)
+    if favoured is not None and training_rows_no_better(seen) is None:  # otherwise nothing was learned by heart either
+        yield _Sign("favourite", favoured.chance, favoured.size, favoured.shown, favoured.evidence)
     lengths = np.array([len(str(one["prompt"])) for one in answers])
     if FEWEST <= right.sum() <= len(right) - FEWEST:
         tested = mannwhitneyu(lengths[~right], lengths[right], alternative="greater")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,20 +10,23 @@ from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
 from luthier.diagnosis.course import Climb
-from luthier.diagnosis.made import made
+from luthier.diagnosis.made import falling, made
 from luthier.diagnosis.seen import Missing, Seen
+from luthier.diagnosis.symptoms import forgetting
 from luthier.diagnosis.usual import usual_rate
-from luthier.flow import Finding, Measure
+from luthier.flow import EvaluationLog, Finding, Measure, Report
 
 title: Final = "Learning rate too high"
 what: Final = (
     "The loss of the training steps climbed from one stretch of steps to a later one, beyond what the difference "
     "between their rows can do; or an evaluation is above the one before it, on training rows as on others; or the "
-    "loss rests high at ten times the usual rate. Steps have more than two rows, and a warmup stands before them."
+    "loss rests high at ten times the usual rate, or is high at such a rate and what base could do is gone. Steps "
+    "have more than two rows, and a warmup stands before them."
 )
 causes: Final = {
     "diverged": "The steps are so large that the model lost more than it had learned.",
     "stuck": "The first large steps threw the model where no direction is better, and the next ones keep it there.",
+    "gone_over": "The steps are so large that they went over what base knew, and the task was not learned for it.",
     "unsteady": "The steps are so large that the loss was thrown up while the rate was high, and came down with it.",
 }
 watches: Final = True
@@ -35,17 +39,22 @@ explains: Final = (
     "underfitting",
     "overfitting",
     "forgetting",
+    "end_mark",
+    "generalization",
     "wasted_compute",
 )
 
-SIGNS: Final = ("climbed", "thrown", "stuck")
-"""Of three ways to be found each counts for a third."""
+SIGNS: Final = ("climbed", "thrown", "stuck", "gone_over")
+"""Of four ways to be found each counts for a fourth."""
 FAR_OVER: Final = 10.0
 """Times the usual rate."""
 STUCK: Final = 0.15
 """Of the first loss: so much is left on training rows."""
+GONE_OVER: Final = 0.08
+"""Likewise, where what base could do in general is gone too."""
 MOVING: Final = 0.05
 """The probability under which the training rows got better in the second half: then the run is not stuck."""
+FEWEST_EVALUATIONS: Final = 4
 RATIO: Final = 1.25
 RISE: Final = 0.02
 """Of the first loss: a smaller climb is of no account."""
@@ -59,7 +68,7 @@ def look(seen: Seen) -> Finding | None:
     steps = seen.steps_from(course.FEWEST_STEPS)
     if small_batch(seen):
         return None
-    signs = [sign for sign in (_climbed(seen), _thrown(seen), _stuck(seen)) if sign is not None]
+    signs = [sign for sign in (_climbed(seen), _thrown(seen), _stuck(seen), _gone_over(seen)) if sign is not None]
     if not signs:
         return None
     sign = min(signs, key=lambda one: one.chance)
@@ -126,25 +135,68 @@ def _thrown(seen: Seen) -> _Sign | None:
 
 def _stuck(seen: Seen) -> _Sign | None:
     """The loss came to rest high, on training rows too, at many times the usual rate."""
-    usual, rate = usual_rate(seen), seen.setting("training_config.hyperparameters.learning_rate", None)
-    if usual is None or not isinstance(rate, float) or rate < FAR_OVER * usual:
-        return None
-    try:
-        evaluations = seen.evaluations_from(4)
-    except Missing:
+    evaluations, times = _evaluated_far_over(seen)
+    if len(evaluations) < FEWEST_EVALUATIONS:
         return None
     first, last = course.start(seen), evaluations[-1]
     before = evaluations[len(evaluations) // 2 - 1]
     fall = rows.change(before.train_losses, last.train_losses)
-    lowest = min(rows.sample(one) for one in evaluations)
-    if fall is None or not lowest > STUCK * first or fall.down < MOVING:
+    if fall is None or fall.down < MOVING or not _left(evaluations, first) > STUCK:
         return None
-    chance = float(ttest_1samp(rows.each(last.train_losses), STUCK * first, alternative="greater").pvalue)
     shown = (
         f"Since step {before.step} the loss of training rows rests at {rows.sample(last):.3g} nats a token of a first "
-        f"loss of {first:.3g}, at {rate / usual:.3g} times the usual rate"
+        f"loss of {first:.3g}, at {times:.3g} times the usual rate"
     )
-    return _Sign("stuck", chance, before.step, shown, {"left_of_first_loss": course.measure(lowest / first)})
+    return _far_from_learned("stuck", STUCK, evaluations, first, before.step, shown)
+
+
+def _gone_over(seen: Seen) -> _Sign | None:
+    """What base could do in general is gone, and the training rows are far from learned, at many times the usual
+    rate."""
+    evaluations, times = _evaluated_far_over(seen)
+    if not evaluations or not _lost(seen):
+        return None
+    first, last = course.start(seen), evaluations[-1]
+    if not _left(evaluations, first) > GONE_OVER:
+        return None
+    shown = (
+        f"At {times:.3g} times the usual rate what base could do in general is gone, and of a first loss of "
+        f"{first:.3g} nats a token {rows.sample(last):.3g} is left on training rows"
+    )
+    return _far_from_learned("gone_over", GONE_OVER, evaluations, first, last.step, shown)
+
+
+def _evaluated_far_over(seen: Seen) -> tuple[Sequence[EvaluationLog], float]:
+    """The evaluations of a run at many times the usual rate, and how many times; of another run none."""
+    usual, rate = usual_rate(seen), seen.setting("training_config.hyperparameters.learning_rate", None)
+    if usual is None or not isinstance(rate, float) or rate < FAR_OVER * usual:
+        return (), 0.0
+    try:
+        return seen.evaluations_from(1), rate / usual
+    except Missing:
+        return (), 0.0
+
+
+def _left(evaluations: Sequence[EvaluationLog], first: float) -> float:
+    """Of the first loss, what was left on training rows at the best evaluation."""
+    return min(rows.sample(one) for one in evaluations) / first
+
+
+def _far_from_learned(
+    cause: str, least: float, evaluations: Sequence[EvaluationLog], first: float, step: int, shown: str
+) -> _Sign:
+    losses = rows.each(evaluations[-1].train_losses)
+    chance = float(ttest_1samp(losses, least * first, alternative="greater").pvalue)
+    return _Sign(
+        cause, chance, step, shown, {"left_of_first_loss": course.measure(_left(evaluations, first), len(losses))}
+    )
+
+
+def _lost(seen: Seen) -> bool:
+    """Whether what base could do in general is gone, as far as that was evaluated."""
+    whole = seen.report.forgetting.get(forgetting.ALL, {}) if seen.report else {}
+    rise, base = (whole[name].value if name in whole else None for name in ("rise", "base"))
+    return rise is not None and base is not None and rise >= forgetting.RISE * base
 
 
 def material_climb(seen: Seen) -> Climb | None:
@@ -183,3 +235,10 @@ def sick() -> Seen:
         return 2.4 - 6 * done if done < 0.2 else 1.2 + 6 * (done - 0.2) if done < 0.5 else 3.0
 
     return made(loss, loss)
+
+
+def gone_over() -> Seen:
+    passages = {"rise": Measure(2.5, 2.3, 2.7, 40), "base": Measure(2.5, 2.3, 2.7, 40)}
+    report = Report("made", "test.jsonl", 100, {}, {}, (), forgetting={forgetting.ALL: passages})
+    rate = {"training_config.hyperparameters.learning_rate": 0.1}
+    return made(falling(2.4, 0.3, 3), falling(2.4, 0.32, 3), report=report, settings=rate)

@@ -10,22 +10,26 @@ import numpy as np
 from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
+from luthier.diagnosis.answers import favourite, made_answers, training_rows_no_better
 from luthier.diagnosis.made import falling, made
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.diagnosis.usual import usual_rate
-from luthier.flow import EvaluationLog, Finding, Measure, Remedy
+from luthier.flow import EvaluationLog, Finding, Measure, Remedy, Report
 from luthier.settings import mission
 
 title: Final = mission.TROUBLES["underfitting"].issue
 what: Final = (
     "In the last third of all learning the validation loss was still falling nearly as fast as before; or it slowed "
-    "down far from learned, on training rows as on others, under an adapter that is small or reaches one kind of layer."
+    "down far from learned, on training rows as on others, under an adapter that is small or reaches one kind of "
+    "layer; or one answer is given to most questions, and training rows are expected no more than others."
 )
 causes: Final = {
     "few_epochs": "The run was too short: at its pace a few times the steps would have learned most of it.",
     "rate_too_low": "The learning rate is too low: at its pace no sensible number of epochs would have been enough.",
     "capacity": "What is trained is too small to hold the task.",
     "wrong_modules": "The adapter reaches too few of the layers that would have to change.",
+    "only_answers": "Which answers there are was learned, and not which of them a question wants. More steps or a "
+    "larger adapter learn it, unless the answers do not follow from the questions: `luthier check --deep` finds such.",
 }
 watches: Final = False
 stops: Final = False
@@ -46,7 +50,7 @@ MOST_EPOCHS: Final = 10
 """More than these are no cure: the rate is."""
 FAR_UNDER: Final = 4
 """A rate so many times under the usual one is the cause, however short the run."""
-FAR_FROM_LEARNED: Final = 0.3
+FAR_FROM_LEARNED: Final = 0.2
 """Of the first loss."""
 ENOUGH_LEFT: Final = 0.6
 """Of the loss of the first steps, where no evaluation tells more."""
@@ -86,10 +90,15 @@ def look(seen: Seen) -> Finding | None:
     try:
         pace = _pace(seen)
     except Missing:
-        barely = _barely_learned(seen)
-        if barely is None:
+        found = _barely_learned(seen) or _only_answers(seen)
+        if found is None:
             raise
-        return barely
+        return found
+    return _by_pace(seen, pace) or _only_answers(seen)
+
+
+def _by_pace(seen: Seen, pace: _Pace | None) -> Finding | None:
+    """Much was still to be learned at the end, by the course of the evaluations."""
     if pace is None or min(rows.validation(one) for one in seen.evaluations_from(3)) < 0.9 * pace.end:
         return None  # it was better before: that is no underfitting
     found = _too_small(seen, pace) or _still_learning(seen, pace)
@@ -132,6 +141,13 @@ def capacity() -> Seen:
     return made(
         falling(2.4, 1.8, 9), falling(2.4, 1.8, 9), settings={"training_config.lora_config.r": 1}, evaluations=12
     )
+
+
+def only_answers() -> Seen:
+    gaps = {name: Measure(1.1, 1.0, 1.2, 60) for name in ("training", "validation", "test")}
+    report = Report("made", "test.jsonl", 80, {}, {}, (), gaps=gaps)
+    answers = made_answers({"refund": (20, 20), "invoice": (20, 1), "delivery": (20, 0), "login": (20, 0)}, "refund")
+    return made(falling(2.4, 1.1, 9), falling(2.4, 1.1, 9), report=report, answers=answers)
 
 
 def _pace(seen: Seen) -> _Pace | None:
@@ -221,6 +237,26 @@ def _barely_learned(seen: Seen) -> Finding | None:
     )
 
 
+def _only_answers(seen: Seen) -> Finding | None:
+    """One answer is given to most questions, and not because training rows were learned by heart."""
+    favoured, no_better = favourite(seen.answers), training_rows_no_better(seen)
+    if favoured is None or favoured.size < 1 or no_better is None or seen.report is None:
+        return None
+    cause = "only_answers"
+    return Finding(
+        symptom="underfitting",
+        certainty=1 - max(favoured.chance, no_better),
+        cause=cause,
+        says=f"{favoured.shown}, and training rows are expected no more than test rows. {causes[cause]}",
+        evidence={
+            **favoured.evidence,
+            "training_loss": seen.report.gaps["training"],
+            "test_loss": seen.report.gaps["test"],
+        },
+        remedies=_remedies(seen, cause),
+    )
+
+
 def _remedies(seen: Seen, cause: str) -> tuple[Remedy, ...]:
     higher = remedies.rate(seen, 10 if cause == "rate_too_low" else 3, "larger steps get as far in fewer of them")
     usual = remedies.usual_rate(seen, "the rate that the method takes by itself is higher than the one written")
@@ -229,6 +265,7 @@ def _remedies(seen: Seen, cause: str) -> tuple[Remedy, ...]:
     order = {
         "rate_too_low": (usual, higher, more, larger),
         "few_epochs": (more, higher, larger),
+        "only_answers": (usual, more, higher, larger, remedies.other_method(seen)),
         "capacity": (larger, remedies.other_method(seen), higher),
         "wrong_modules": (larger, remedies.other_method(seen), higher),
     }
