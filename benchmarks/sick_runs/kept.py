@@ -1,7 +1,8 @@
 """What is kept of the battery's runs: logs, settings, reports and answers, an archive a run, and an index of each half.
 
 Weights and checkpoints stay out, and so does the page. Places on the machine that made a run are taken out of its
-files, and losses of rows are rounded, so that all runs of both halves take less than 5 MB.
+files, losses of rows are rounded, and of the answers only those to the test rows are kept, so that all runs of all
+halves take less than 5 MB.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ FILES = (
     "log.jsonl",
     "reports/evaluation.json",
     "answers/evaluation.jsonl",
-    "answers/general.jsonl",
-    "answers/changes.jsonl",
 )
 
 
@@ -112,8 +111,6 @@ def _plain(file: str, content: bytes) -> bytes:
         return orjson.dumps(environment, option=orjson.OPT_INDENT_2)
     if file == "log.jsonl":
         return b"".join(_rounded(orjson.loads(line)) for line in content.splitlines())
-    if file == "answers/general.jsonl":
-        return b"".join(_short(orjson.loads(line)) for line in content.splitlines())
     return content
 
 
@@ -125,12 +122,6 @@ def _rounded(entry: dict[str, Any]) -> bytes:
         if isinstance(entry.get(name), float):
             entry[name] = float(f"{entry[name]:.6g}")
     return orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _short(entry: dict[str, Any]) -> bytes:
-    """A passage's line with its numbers rounded."""
-    short = {name: float(f"{value:.5g}") if isinstance(value, float) else value for name, value in entry.items()}
-    return orjson.dumps(short, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _packed(folder: Path) -> bytes:

@@ -141,6 +141,12 @@ def longest_replay(tokenizer: Any, eos: Sequence[int], context: int | None) -> i
     return max((len(question.tokens) for question, _ in turns), default=0) + REPLAY_TOKENS
 
 
+def replayed_tokens(tokenizer: Any, eos: Sequence[int], context: int | None) -> float:
+    """The tokens of a row that a replay makes, on average and at most: answers may be shorter."""
+    turns = _questions(tokenizer, eos, context).turns
+    return float(np.mean([len(question.tokens) for question, _ in turns])) + REPLAY_TOKENS if turns else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Questions:
     """The questions of the general set's half by which forgetting is not measured, each with its prompt, one of each

@@ -90,12 +90,14 @@ class Round:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What costs are worked out by: the run's settings by path, its training rows, of which it took `row_tokens` a row
-    and step, and the tokens of rows that costs are multiples of: the original's, all its steps counted."""
+    and step, and the tokens of rows that costs are multiples of: the original's, all its steps counted. A row that
+    `data.replay` adds has `replayed_tokens` at most, on average."""
 
     settings: Mapping[str, Any]
     rows: int
     row_tokens: float
     original: float
+    replayed_tokens: float = 0.0
 
     def times(self, candidate_settings: Mapping[str, Any], without: int = 0) -> float:
         """What a run with other settings costs, as a multiple of the original. What early stopping, a limit of minutes
@@ -108,12 +110,18 @@ class Facts:
         rows = (self.rows - without) * _share(both) / _share(self.settings)
         batch = int(both[f"{HYPER}.batch_size"])
         steps = count_steps(max(1, round(rows)), batch, float(both[f"{HYPER}.epochs"]), both.get(f"{HYPER}.max_steps"))
-        return steps * min(batch, rows) * self.row_tokens / self.original
+        return steps * min(batch, rows) * self._tokens_a_row(both) / self.original
 
     def steps_of(self, times: float, candidate_settings: Mapping[str, Any]) -> int:
         """The steps that cost so many times the original."""
-        batch = int({**self.settings, **candidate_settings}[f"{HYPER}.batch_size"])
-        return max(FEWEST_STEPS, round(times * self.original / (batch * self.row_tokens)))
+        both = {**self.settings, **candidate_settings}
+        batch = int(both[f"{HYPER}.batch_size"])
+        return max(FEWEST_STEPS, round(times * self.original / (batch * self._tokens_a_row(both))))
+
+    def _tokens_a_row(self, settings: Mapping[str, Any]) -> float:
+        """Of rows with other settings: those that replay adds are longer or shorter than the run's own."""
+        more = float(settings.get("data.replay") or 0.0) - float(self.settings.get("data.replay") or 0.0)
+        return self.row_tokens + max(0.0, more) * (self.replayed_tokens - self.row_tokens)
 
 
 def decided(

@@ -34,7 +34,8 @@ from luthier.runs.remedies import RemedyFolder
 from luthier.runs.run import Run
 from luthier.settings.schema import Settings
 from luthier.settings.writing import to_data, to_yaml
-from luthier.workflow import run_file
+from luthier.workflow import loaded_model, run_file
+from luthier.workflow.added_rows import replayed_tokens
 from luthier.workflow.asked_in_general import GENERAL
 from luthier.workflow.candidates import Candidate, Facts, Round, decided, overrides, short_settings
 from luthier.workflow.compare import evaluated_run
@@ -126,6 +127,8 @@ class _Work:
     judged_on: str | None = None
     whole: float = 0.0
     """The tokens of rows that the original took, or, where trouble ended it, was to take: what costs are counted in."""
+    replayed_tokens: float = 0.0
+    """Of a row of base's own answers, which a remedy may add."""
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -134,6 +137,8 @@ class _Work:
         yield from self._evaluated(self.original)
         self.judged_on = self._other_rows()
         self.whole = yield from self._whole()
+        named = yield from loaded_model.find(self.settings.model)
+        self.replayed_tokens = replayed_tokens(named.tokenizer, named.eos, named.context_length)
         current, tried, rounds = self.original, list[Attempt](), list[Round]()
         before = self._side(self.original)
         while len(rounds) < MOST_ROUNDS:
@@ -350,7 +355,7 @@ class _Work:
         batch = int(settings["training_config.hyperparameters.batch_size"])
         kept = rows["kept"] - rows["validation"]
         a_row = sum(step.row_tokens for step in steps) / max(1, len(steps)) / min(batch, max(1, kept))
-        return Facts(settings, kept, a_row, original or self.whole)
+        return Facts(settings, kept, a_row, original or self.whole, self.replayed_tokens)
 
     def _side(self, run: Run) -> Side:
         report, kept = evaluated_run(run)
