@@ -1,7 +1,8 @@
 """The battery of sick runs: makes it, and says how well diagnosis tells them.
 
 `python -m benchmarks.sick_runs build` makes what is not kept yet: 48 sick runs and 24 healthy ones.
-`python -m benchmarks.sick_runs held-out --rules COMMIT` makes as many with other seeds, data and another model.
+`python -m benchmarks.sick_runs held-out --rules COMMIT` makes as many with other seeds, data and another model;
+`held-out-2` does so for rules that were changed by what the first two halves showed.
 `python -m benchmarks.sick_runs table build [--write]` diagnoses the kept ones and prints the table of confusion.
 """
 
@@ -14,11 +15,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+from benchmarks.sick_runs.cases import TASKS
+
+
 def main() -> None:
     """Makes a half, or prints its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("build", "held-out", "table", "unpack"))
-    parser.add_argument("half", nargs="?", default="build", choices=("build", "held-out"))
+    parser.add_argument("what", choices=(*TASKS, "table", "unpack"))
+    parser.add_argument("half", nargs="?", default="build", choices=tuple(TASKS))
     parser.add_argument("--only", help="runs whose names begin so: overfitting-")
     parser.add_argument("--packaged", action="store_true", help="the half's six runs with the packaged model")
     parser.add_argument("--most", type=int, help="so many runs at most")
@@ -38,13 +42,13 @@ def main() -> None:
     else:
         from benchmarks.sick_runs.making import make
 
-        if asked.what == "held-out":
+        if asked.what != "build":
             from benchmarks.sick_runs import kept
             from benchmarks.sick_runs.table import rules_digest
 
             if not asked.rules:
                 parser.error("held-out runs are made after the rules are committed: --rules COMMIT")
-            kept.bind("held-out", {"commit": asked.rules, "digest": rules_digest()})
+            kept.bind(asked.what, {"commit": asked.rules, "digest": rules_digest()})
         model = ""
         if asked.packaged:
             from luthier.models import resolve

@@ -82,22 +82,21 @@ def _banking77() -> tuple[Iterator[tuple[str, str]], str]:
     return iter(rows), "Name the topic of this message to a bank."
 
 
-def _restaurants(attribute: str, asked: str) -> tuple[Iterator[tuple[str, str]], str]:
+def _restaurants(asked: str, *attributes: str) -> tuple[Iterator[tuple[str, str]], str]:
     """Sentences about a restaurant, and what they say of it."""
     with there("e2e_nlg/devset.csv").open(encoding="utf-8", newline="") as file:
         rows = [(dict(_ATTRIBUTE.findall(row["mr"])), row["ref"]) for row in csv.DictReader(file)]
-    return ((text, found[attribute].lower()) for found, text in rows if attribute in found), asked
+    told = ((text, [found[name] for name in attributes if name in found]) for found, text in rows)
+    return ((text, " ".join(names).lower()) for text, names in told if len(names) == len(attributes)), asked
 
 
-_ATTRIBUTE = re.compile(r"([a-zA-Z ]+?)\[(.*?)\]")
+_ATTRIBUTE = re.compile(r"(?:^|, )([a-zA-Z ]+)\[(.*?)\]")
 
 SOURCES: Mapping[str, Callable[[], tuple[Iterator[tuple[str, str]], str]]] = {
     "trec6": _trec6,
     "clinc150": _clinc150,
     "banking77": _banking77,
-    "price": partial(_restaurants, " priceRange", "What does a meal cost?"),
-    "rating": partial(_restaurants, " customer rating", "How do customers rate the place?"),
-    "near": partial(_restaurants, " near", "Which place is near?"),
+    "kitchen": partial(_restaurants, "Which kitchen is it, and where?", "food", "area"),
 }
 
 

@@ -45,7 +45,7 @@ class Recipe:
 RECIPES = {
     "build": Recipe("build", 128, 4, 4, 1024, 700, 16, 4e-3, 1),
     "held-out": Recipe("held-out", 160, 3, 4, 1536, 500, 16, 4e-3, 2),
-    "held-out-2": Recipe("held-out-2", 144, 5, 4, 1280, 600, 16, 4e-3, 3),
+    "held-out-2": Recipe("held-out-2", 144, 3, 4, 1280, 700, 16, 4e-3, 3),
 }
 
 

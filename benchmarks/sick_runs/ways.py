@@ -186,7 +186,13 @@ def noisy_rows(task: Task, seed: int) -> Case:
         [_other_label(row, task, generator) if generator.random() < share else row for row in side]
         for side in (train, validation)
     )
-    return Case("noisy_rows", "wrong_answers", train, validation, test, _steady(seed), with_english(_worse))
+
+    def check(facts: Facts) -> str:
+        if facts.accuracy < 0.4 * facts.reference_accuracy:
+            return f"no labels were learned at all: {facts.accuracy:.0%} are right"
+        return _worse(facts)
+
+    return Case("noisy_rows", "wrong_answers", train, validation, test, _steady(seed), with_english(check))
 
 
 def _worse(facts: Facts) -> str:
