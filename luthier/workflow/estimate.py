@@ -88,6 +88,7 @@ def estimate(
     given = [f"model={model}"] if model is not None else []
     given += [f"tuning_method={method}"] if method is not None else []
     loaded = _read(files, [*overrides, *given])
+    decided_later = loaded.settings.tuning_method == AUTO
     loaded = resolve_auto(loaded, "tuning_method", mission.DEFAULT_TUNING_METHOD, "the mission's default")
     settings = loaded.settings
     if probe and device.lower() != "cpu":
@@ -114,6 +115,9 @@ def estimate(
         return replace(known, why=why)
     shape = measure(built)
     load, notes = _load(settings, shape.context_length, row_tokens, processes)
+    if decided_later:
+        said = "the mission's default; `luthier train` decides by the rows, `luthier advise` by what base knows of them"
+        notes.insert(0, f"tuning_method: auto is {settings.tuning_method} here, {said}")
     candidate = candidate_of(place, settings, chosen)
     return (
         yield from _worked_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,28 @@ def test_a_hold_near_base_is_counted(method: str, config: Path) -> None:
     assert 1.1 < near.cost.step_seconds / free.cost.step_seconds < 1.6
     assert any("kl_to_base" in note for note in near.notes)
     assert not any("kl_to_base" in note for note in free.notes)
+
+
+def test_an_undecided_method_is_counted_as_the_mission_s_default_and_said(config: Path) -> None:
+    undecided, written = worked_out(config, method="auto"), worked_out(config, method="lora")
+    assert undecided.tuning_method == written.tuning_method == "lora"
+    assert [note for note in undecided.notes if note not in written.notes] == [undecided.notes[0]]
+    assert "tuning_method: auto is lora here" in undecided.notes[0]
+
+
+def test_a_busy_core_does_not_make_a_machine_slow() -> None:
+    """A go that waits takes 50 ms by the clock and hardly any of the processor."""
+    assert machine._seconds(lambda: time.sleep(0.05), 1.0, 0.1) < 0.01
+
+
+def test_what_was_kept_of_a_machine_in_another_way_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LUTHIER_HOME", str(tmp_path))
+    found = {"products": 7e9, "attention": 3e9, "moved": 3e9, "operation_seconds": 3e-6, "library_bytes": 4e8}
+    monkeypatch.setattr(machine, "_measured_afresh", lambda method: dict(found))
+    assert machine.this_cpu("lora").products == 7e9
+    found["products"] = 8e10
+    assert machine.this_cpu("lora").products == 7e9
+    monkeypatch.setattr(machine, "WAY", machine.WAY + 1)
+    assert machine.this_cpu("lora").products == 8e10
