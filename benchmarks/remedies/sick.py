@@ -15,6 +15,8 @@ HYPER: Final = "training_config.hyperparameters"
 LORA: Final = "training_config.lora_config"
 TEST_ROWS: Final = 100
 HELD_BACK: Final = 40
+HELD_BACK_FROM_FEW: Final = 80
+"""Where few rows are trained on: 40 could not tell a loss of 0.45 from one of 0.27."""
 
 Row = dict[str, str]
 KINDS: Final = {
@@ -79,10 +81,10 @@ def _rows(found: Mapping[str, str], words: str) -> list[Row]:
     return [{"input": words.format(text), "output": f" {found[text]}", "category": found[text]} for text in ordered]
 
 
-def sides(rows: Sequence[Row], count: int) -> list[list[Row]]:
+def sides(rows: Sequence[Row], count: int, held_back: int = HELD_BACK) -> list[list[Row]]:
     """Training, validation and test rows."""
     test, rest = list(rows[:TEST_ROWS]), rows[TEST_ROWS:]
-    return [list(rest[HELD_BACK : HELD_BACK + count]), list(rest[:HELD_BACK]), test]
+    return [list(rest[held_back : held_back + count]), list(rest[:held_back]), test]
 
 
 def _biased() -> list[list[Row]]:
@@ -119,11 +121,11 @@ def _run(rate: float, epochs: float, more: Mapping[str, Any]) -> dict[str, Any]:
 
 SICK: Final = (
     Sick("underfitting-rate", "underfitting", lambda: sides(trec(), 240), lora(2e-5, 2, ["q_proj", "v_proj"])),
-    Sick("overfitting-trec", "overfitting", lambda: sides(trec(), 36), lora(2e-3, 12)),
+    Sick("overfitting-trec", "overfitting", lambda: sides(trec(), 36, HELD_BACK_FROM_FEW), lora(5e-4, 12)),
     Sick("forgetting-sst2", "forgetting", lambda: sides(sst2(), 240), lora(5e-3, 2)),
     Sick("generalization-one-sided", "generalization", _one_sided, lora(1e-3, 2)),
-    Sick("underfitting-epochs", "underfitting", lambda: sides(sst2(), 240), lora(3e-4, 0.5)),
-    Sick("overfitting-sst2", "overfitting", lambda: sides(sst2(), 32), full(1e-4, 12)),
+    Sick("underfitting-epochs", "underfitting", lambda: sides(trec(), 240), lora(3e-4, 0.5, ["q_proj", "v_proj"])),
+    Sick("overfitting-sst2", "overfitting", lambda: sides(sst2(), 32, HELD_BACK_FROM_FEW), full(1e-4, 12)),
     Sick("forgetting-trec", "forgetting", lambda: sides(trec(), 240), full(1e-3, 2)),
     Sick("generalization-openings", "generalization", _biased, lora(1e-3, 2)),
 )
