@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from luthier.engine import exact
 from luthier.engine.exact import Limit
 from luthier.engine.forward import Engine
 from luthier.flow import Root, Tuned
@@ -37,6 +38,22 @@ def test_no_tree_serves_what_attends_or_counts_otherwise(family: str, why: str) 
     found = limit(family)
     assert found.tokens == 0
     assert found.why.startswith(why)
+
+
+@pytest.mark.parametrize("family", ["granite", "qwen3_next", "mamba"])
+def test_what_no_tree_serves_is_off_whichever_rows_are_tried_in_bfloat16_too(family: str) -> None:
+    assert Engine(Tuned(small_model(family).to(torch.bfloat16), None, {})).limit.tokens == 0
+
+
+@pytest.mark.parametrize(("off", "served"), [((0.06, 0.053, 0.02), True), ((0.06,) * exact.PROBES, False)])
+def test_rounding_that_puts_a_pair_of_rows_off_is_no_reason_against_a_tree(
+    off: tuple[float, ...], served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(Tuned(small_model("llama"), None, {}))
+    own = torch.ones(2, 4, 8, dtype=torch.float64)
+    pairs = {seed: ((own * (1 - share)).to(torch.bfloat16), own) for seed, share in enumerate(off)}
+    monkeypatch.setattr(exact, "_both_ways", lambda engine, length, seed: pairs[seed])
+    assert exact.limit_of(engine) == (Limit(None) if served else Limit(0, "its logits by a tree are 5.9% off"))
 
 
 def test_soft_capped_logits_are_no_tree_s() -> None:
