@@ -91,9 +91,9 @@ def evaluate(
     whole = general(opened.base.tokenizer, opened.base.eos, opened.base.context_length)
     plain = yield from plainly(opened, whole)
     model = opened.open_base()
-    engine = opened.in_passes(engine_of(Tuned(model, None, {})))
-    if why := engine.why_padded(max(len(row.tokens) for row in rows)):
-        yield Note("warning", why)
+    engine, longest = opened.in_passes(engine_of(Tuned(model, None, {}))), max(len(row.tokens) for row in rows)
+    if why_base := engine.why_padded(longest):
+        yield Note("warning", why_base)
     base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
@@ -109,6 +109,8 @@ def evaluate(
     yield Note("rows", f"{len(whole.rows)} of the general set's {len(passages())} passages tell what was forgotten")
     known = yield from remembered(engine, whole)
     engine = opened.tuned(model)
+    if (why := engine.why_padded(longest)) and why != why_base:
+        yield Note("warning", f"the tuned model: {why}")
     tuned_scores = yield from in_order(engine.scores(rows), "scoring tuned", len(rows))
     tuned_answers = yield from _answers("tuned", engine, questioned, limit, opened)
     tuned_labels = (yield from labels.scores(engine, asked, "tuned")) if labels else []

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from luthier.engine.exact import Limit
+from luthier.engine.forward import Engine
 from luthier.errors import UserError
 from luthier.flow import Note
 from luthier.workflow.evaluate import evaluate
+from luthier.workflow.opened_run import Opened
 from luthier.workflow.train import Trained
 from tests.workflow.conftest import COLOURS, worked
 
@@ -103,3 +106,21 @@ def test_of_long_free_answers_some_are_answered_and_read_as_texts(trained: Train
     assert report.metrics["chrf"].n == report.metrics["stops"].n == 75
     assert "long free answers" in report.metrics["accuracy"].reason
     assert report.difference["rouge_l"].n == 75
+
+
+def test_a_tuned_model_that_no_tree_serves_is_said_to_go_padded(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_of_tuned = Opened.tuned
+
+    def padded(opened: Opened, model: object) -> Engine:
+        engine = engine_of_tuned(opened, model)
+        return Engine(engine.tuned, known_limit=Limit(0, "its logits by a tree are 9.0% off"))
+
+    monkeypatch.setattr(Opened, "tuned", padded)
+    _, events = worked(evaluate(str(trained.folder)))
+    said = [event.text for event in events if isinstance(event, Note) and event.kind == "warning"]
+    assert [text for text in said if "9.0% off" in text] == [
+        "the tuned model: rows go through the model on plain padded batches, sharing nothing: "
+        "its logits by a tree are 9.0% off"
+    ]
