@@ -14,7 +14,6 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-
 from benchmarks.sick_runs.cases import TASKS
 
 

@@ -121,8 +121,8 @@ def shuffled(rows: Sequence[Row], seed: int) -> list[Row]:
 
 TASKS: Mapping[str, Sequence[tuple[str, int, int, int]]] = {
     "build": (("clinc150", 1, 8, 16), ("clinc150", 2, 8, 16), ("trec6", 1, 5, 50)),
-    "held-out-2": (("clinc150", 13, 8, 16), ("banking77", 28, 8, 30), ("kitchen", 8, 4, 50)),
     "held-out": (("banking77", 3, 8, 30), ("banking77", 4, 8, 30), ("banking77", 5, 6, 40)),
+    "held-out-2": (("clinc150", 13, 8, 16), ("banking77", 28, 8, 30), ("kitchen", 8, 4, 50)),
 }
 """Of each half: a data set, the seed that draws its labels, how many of them, the judge's rows of each. The third one
 has a data set of its own, and labels of two others that no other half has."""

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from scipy.special import ndtr, ndtri
 from scipy.stats import binomtest
 
 from luthier.diagnosis.seen import Missing, Seen
@@ -17,10 +15,6 @@ from luthier.flow import Measure
 FEWEST = 20
 FAVOURED = 0.25
 """Of the answers: so many more than are wanted are one and the same."""
-NO_BETTER = 0.8
-"""Of the test rows' loss: training rows with so much of it fare no better."""
-BETTER = 0.6
-"""Likewise: training rows with so much of it fare better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +56,6 @@ def favourite(answers: Sequence[Mapping[str, Any]]) -> Favourite | None:
         return None
     chance = float(binomtest(times, len(answers), wanted[answer] / len(answers), alternative="greater").pvalue)
     return Favourite(answer, times, wanted[answer], len(answers), chance)
-
-
-def training_rows_no_better(seen: Seen) -> float | None:
-    """Where training rows are expected hardly more than test rows: the probability that they look so although they are
-    clearly expected more. None where they do not look so, or were not evaluated."""
-    gaps = seen.report.gaps if seen.report else {}
-    own, test = gaps.get("training"), gaps.get("test")
-    if not own or not test or own.value is None or test.value is None or own.value < NO_BETTER * test.value:
-        return None
-    spans = [(one.high - one.low) / (2 * ndtri(0.975)) for one in (own, test) if one.high is not None and one.low]
-    if len(spans) < 2:
-        return None
-    return float(ndtr((BETTER * test.value - own.value) / float(np.hypot(*spans))))
 
 
 def kept(seen: Seen, fewest: int = FEWEST) -> Sequence[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -91,13 +91,13 @@ class Round:
 class Facts:
     """What costs are worked out by: the run's settings by path, its training rows, of which it took `row_tokens` a row
     and step, and the tokens of rows that costs are multiples of: the original's, all its steps counted. A row that
-    `data.replay` adds has `replayed_tokens` at most, on average."""
+    `data.replay` adds has `replayed_tokens` at most, on average: asked only where one adds some."""
 
     settings: Mapping[str, Any]
     rows: int
     row_tokens: float
     original: float
-    replayed_tokens: float = 0.0
+    replayed_tokens: Callable[[], float] = float
 
     def times(self, candidate_settings: Mapping[str, Any], without: int = 0) -> float:
         """What a run with other settings costs, as a multiple of the original. What early stopping, a limit of minutes
@@ -121,7 +121,7 @@ class Facts:
     def _tokens_a_row(self, settings: Mapping[str, Any]) -> float:
         """Of rows with other settings: those that replay adds are longer or shorter than the run's own."""
         more = float(settings.get("data.replay") or 0.0) - float(self.settings.get("data.replay") or 0.0)
-        return self.row_tokens + max(0.0, more) * (self.replayed_tokens - self.row_tokens)
+        return self.row_tokens if more <= 0 else self.row_tokens + more * (self.replayed_tokens() - self.row_tokens)
 
 
 def decided(

@@ -28,7 +28,7 @@ from luthier.evaluation.remedied import (
     signs_of,
     target_changes,
 )
-from luthier.flow import Diagnosis, Event, Note, Place
+from luthier.flow import Diagnosis, Event, Note, Place, result_of
 from luthier.report import numbers
 from luthier.runs.remedies import RemedyFolder
 from luthier.runs.run import Run
@@ -127,8 +127,8 @@ class _Work:
     judged_on: str | None = None
     whole: float = 0.0
     """The tokens of rows that the original took, or, where trouble ended it, was to take: what costs are counted in."""
-    replayed_tokens: float = 0.0
-    """Of a row of base's own answers, which a remedy may add."""
+    replayed: float | None = None
+    """The tokens of a row of base's own answers, once a remedy that adds such rows has asked for them."""
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -137,8 +137,6 @@ class _Work:
         yield from self._evaluated(self.original)
         self.judged_on = self._other_rows()
         self.whole = yield from self._whole()
-        named = yield from loaded_model.find(self.settings.model)
-        self.replayed_tokens = replayed_tokens(named.tokenizer, named.eos, named.context_length)
         current, tried, rounds = self.original, list[Attempt](), list[Round]()
         before = self._side(self.original)
         while len(rounds) < MOST_ROUNDS:
@@ -355,7 +353,13 @@ class _Work:
         batch = int(settings["training_config.hyperparameters.batch_size"])
         kept = rows["kept"] - rows["validation"]
         a_row = sum(step.row_tokens for step in steps) / max(1, len(steps)) / min(batch, max(1, kept))
-        return Facts(settings, kept, a_row, original or self.whole, self.replayed_tokens)
+        return Facts(settings, kept, a_row, original or self.whole, self._replayed_tokens)
+
+    def _replayed_tokens(self) -> float:
+        if self.replayed is None:
+            named = result_of(loaded_model.find(self.settings.model))
+            self.replayed = replayed_tokens(named.tokenizer, named.eos, named.context_length)
+        return self.replayed
 
     def _side(self, run: Run) -> Side:
         report, kept = evaluated_run(run)

@@ -116,7 +116,7 @@ FACTS = Facts(
     rows=40,
     row_tokens=10.0,
     original=1200,
-    replayed_tokens=10.0,
+    replayed_tokens=lambda: 10.0,
 )
 
 
@@ -129,7 +129,7 @@ def test_what_a_candidate_costs_is_worked_out_by_its_steps() -> None:
     assert FACTS.times({"data.replay": 0.2}) == pytest.approx(39 * 4 / 120)
     assert FACTS.times({}, without=20) == pytest.approx(0.5)
     # base's answers in rows of 30 tokens, a fifth of all: 14 tokens a row instead of 10
-    longer = replace(FACTS, replayed_tokens=30.0)
+    longer = replace(FACTS, replayed_tokens=lambda: 30.0)
     assert longer.times({"data.replay": 0.2}) == pytest.approx(39 * 4 / 120 * 1.4)
     assert longer.steps_of(0.5, {"data.replay": 0.2}) == round(15 / 1.4)
     assert longer.times({}) == pytest.approx(1.0)

@@ -41,8 +41,7 @@ def look(seen: Seen) -> Finding | None:
         raise Missing(f"the evaluation has no numbers on general passages: luthier evaluate {seen.run}")
     rise, base = whole["rise"], whole["base"].value
     assert rise.value is not None
-    least = RISE * base
-    if rise.value < least:
+    if not gone(report):
         return None
     worst = {
         name: found["rise"]
@@ -53,7 +52,7 @@ def look(seen: Seen) -> Finding | None:
     named = ", ".join(name.replace("_", " ") for name in list(worst)[:3])
     return Finding(
         symptom="forgetting",
-        certainty=beyond(rise, 0.5 * least),
+        certainty=beyond(rise, 0.5 * RISE * base),
         cause=cause,
         says=f"On general passages the loss rose from {base:.3g} to {base + rise.value:.3g} nats a token"
         f"{f', most in {named}' if named else ''}. {causes[cause]}",
@@ -72,6 +71,13 @@ def look(seen: Seen) -> Finding | None:
             remedies.part_of_the_way(seen),
         ),
     )
+
+
+def gone(report: Report | None) -> bool:
+    """Whether a good part of what base could do in general is gone, as far as that was evaluated."""
+    whole = report.forgetting.get(ALL, {}) if report else {}
+    rise, base = (whole[name].value if name in whole else None for name in ("rise", "base"))
+    return rise is not None and base is not None and rise >= RISE * base
 
 
 def _cause(seen: Seen) -> str:

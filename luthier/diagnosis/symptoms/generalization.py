@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from scipy.stats import binom, fisher_exact, mannwhitneyu
 
 from luthier.diagnosis import remedies
-from luthier.diagnosis.answers import favourite, training_rows_no_better
+from luthier.diagnosis.answers import favourite
 from luthier.diagnosis.made import falling, made
+from luthier.diagnosis.measured import error_of_both, training_rows_no_better
 from luthier.diagnosis.repeated import repeated
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.flow import Finding, Measure, Remedy, Report
@@ -105,13 +106,13 @@ def _gap(report: Report) -> Iterator[_Sign]:
     test, held = report.gaps.get("test"), report.gaps.get("validation")
     if test is None or held is None or test.value is None or held.value is None:
         return
-    errors = [(one.high - one.low) / (2 * ndtri(0.975)) for one in (test, held) if one.high is not None and one.low]
-    if len(errors) < 2 or not np.hypot(*errors):
+    error = error_of_both(test, held)
+    if error is None:
         return
     gap = test.value - held.value
     least = max(GAP * held.value, LEAST_GAP)
     # How likely a gap of half that size is to look like this one: a gap by itself is nothing unusual.
-    chance = float(ndtr((least / 2 - gap) / np.hypot(*errors)))
+    chance = float(ndtr((least / 2 - gap) / error))
     shown = f"The test rows have {test.value:.3g} nats a token and the validation rows {held.value:.3g}"
     yield _Sign("test_gap", chance, gap / least, shown, {"test_loss": test, "validation_loss": held})
 

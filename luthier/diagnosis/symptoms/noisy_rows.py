@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, ndtr, ndtri
+from scipy.special import bdtrc, ndtr
 from scipy.stats import combine_pvalues
 
 from luthier.diagnosis import remedies, rows
 from luthier.diagnosis.made import made
+from luthier.diagnosis.measured import error_of_both
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.flow import EvaluationLog, Finding, Measure
 
@@ -91,9 +92,8 @@ def _cleaner(seen: Seen) -> tuple[float, dict[str, Measure]] | None:
     test, held = gaps.get("test"), gaps.get("validation")
     if not test or not held or test.value is None or held.value is None:
         return None
-    spans = [(one.high - one.low) / (2 * ndtri(0.975)) for one in (test, held) if one.high is not None and one.low]
-    error = float(np.hypot(*spans)) if len(spans) == 2 else 0.0
-    if not error:
+    error = error_of_both(test, held)
+    if error is None:
         return None
     return float(ndtr((test.value - held.value) / error)), {"test_loss": test, "validation_loss": held}
 

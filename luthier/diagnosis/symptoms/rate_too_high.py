@@ -141,7 +141,7 @@ def _stuck(seen: Seen) -> _Sign | None:
     first, last = course.start(seen), evaluations[-1]
     before = evaluations[len(evaluations) // 2 - 1]
     fall = rows.change(before.train_losses, last.train_losses)
-    if fall is None or fall.down < MOVING or not _left(evaluations, first) > STUCK:
+    if fall is None or fall.down < MOVING:
         return None
     shown = (
         f"Since step {before.step} the loss of training rows rests at {rows.sample(last):.3g} nats a token of a first "
@@ -154,11 +154,9 @@ def _gone_over(seen: Seen) -> _Sign | None:
     """What base could do in general is gone, and the training rows are far from learned, at many times the usual
     rate."""
     evaluations, times = _evaluated_far_over(seen)
-    if not evaluations or not _lost(seen):
+    if not evaluations or not forgetting.gone(seen.report):
         return None
     first, last = course.start(seen), evaluations[-1]
-    if not _left(evaluations, first) > GONE_OVER:
-        return None
     shown = (
         f"At {times:.3g} times the usual rate what base could do in general is gone, and of a first loss of "
         f"{first:.3g} nats a token {rows.sample(last):.3g} is left on training rows"
@@ -177,26 +175,16 @@ def _evaluated_far_over(seen: Seen) -> tuple[Sequence[EvaluationLog], float]:
         return (), 0.0
 
 
-def _left(evaluations: Sequence[EvaluationLog], first: float) -> float:
-    """Of the first loss, what was left on training rows at the best evaluation."""
-    return min(rows.sample(one) for one in evaluations) / first
-
-
 def _far_from_learned(
     cause: str, least: float, evaluations: Sequence[EvaluationLog], first: float, step: int, shown: str
-) -> _Sign:
+) -> _Sign | None:
+    """The sign, where more than `least` of the first loss was left on training rows at the best evaluation."""
+    left = min(rows.sample(one) for one in evaluations) / first
+    if not left > least:
+        return None
     losses = rows.each(evaluations[-1].train_losses)
     chance = float(ttest_1samp(losses, least * first, alternative="greater").pvalue)
-    return _Sign(
-        cause, chance, step, shown, {"left_of_first_loss": course.measure(_left(evaluations, first), len(losses))}
-    )
-
-
-def _lost(seen: Seen) -> bool:
-    """Whether what base could do in general is gone, as far as that was evaluated."""
-    whole = seen.report.forgetting.get(forgetting.ALL, {}) if seen.report else {}
-    rise, base = (whole[name].value if name in whole else None for name in ("rise", "base"))
-    return rise is not None and base is not None and rise >= forgetting.RISE * base
+    return _Sign(cause, chance, step, shown, {"left_of_first_loss": course.measure(left, len(losses))})
 
 
 def material_climb(seen: Seen) -> Climb | None:

@@ -10,8 +10,9 @@ import numpy as np
 from scipy.stats import ttest_1samp
 
 from luthier.diagnosis import course, remedies, rows
-from luthier.diagnosis.answers import favourite, made_answers, training_rows_no_better
+from luthier.diagnosis.answers import favourite, made_answers
 from luthier.diagnosis.made import falling, made
+from luthier.diagnosis.measured import training_rows_no_better
 from luthier.diagnosis.seen import Missing, Seen
 from luthier.diagnosis.usual import usual_rate
 from luthier.flow import EvaluationLog, Finding, Measure, Remedy, Report
