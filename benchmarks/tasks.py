@@ -1,7 +1,7 @@
 """Six small tasks of different kinds from real data, each as a folder with a run file and rows for three sides.
 
-The rows with the smallest SHA-1 of what they ask are the test, the next ones validation, the next ones training; equal
-questions stay on one side.
+The questions with the smallest SHA-1 are the test, the next ones validation, the next ones training. A question stands
+on one side: once in test and validation, with each of its answers in training.
 """
 
 from __future__ import annotations
@@ -24,31 +24,36 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A task: how its rows are read (as instruction rows, with a category where that is a label), and the metric that
-    methods are judged by."""
+    """A task: how its rows are read (as instruction rows, with a category where that is a label), the metric that
+    methods are judged by, and how many questions are for validation."""
 
     name: str
     what: str
     rows: Callable[[], Iterator[Row]]
     metric: str
+    validated: int = VALIDATED
 
 
-def write(task: Task, folder: Path, scored: int = SCORED, trained: int = TRAINED, validated: int = VALIDATED) -> Path:
+def write(
+    task: Task, folder: Path, scored: int = SCORED, trained: int = TRAINED, validated: int | None = None
+) -> Path:
     """Writes train.jsonl, validation.jsonl, test.jsonl and run.yaml into the folder; gives the run file's path.
 
     Raises `SystemExit` where the data is absent or too little.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    by_question: dict[str, Row] = {}
+    by_question: dict[str, dict[str, Row]] = {}
     for row in task.rows():
-        by_question.setdefault(hashlib.sha1(_asked(row).encode()).hexdigest(), row)
-    ordered = [by_question[digest] for digest in sorted(by_question)]
-    if len(ordered) < scored + validated + 100:
-        raise SystemExit(f"{task.name} has {len(ordered)} rows, too few for {scored} scored ones")
+        digest = hashlib.sha1(_asked(row).encode()).hexdigest()
+        by_question.setdefault(digest, {}).setdefault(row["output"], row)
+    ordered = [list(by_question[digest].values()) for digest in sorted(by_question)]
+    learned = scored + (task.validated if validated is None else validated)
+    if len(ordered) < learned + 100:
+        raise SystemExit(f"{task.name} has {len(ordered)} questions, too few for {scored} scored ones")
     sides = {
-        "test": ordered[:scored],
-        "validation": ordered[scored : scored + validated],
-        "train": ordered[scored + validated :][:trained],
+        "test": [answers[0] for answers in ordered[:scored]],
+        "validation": [answers[0] for answers in ordered[scored:learned]],
+        "train": [row for answers in ordered[learned:] for row in answers][:trained],
     }
     for name, rows in sides.items():
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -120,7 +125,7 @@ TASKS: Sequence[Task] = (
     Task("trec6", "six kinds of question", _trec6, "accuracy"),
     Task("sst2", "positive or negative sentences", _sst2, "accuracy"),
     Task("banking77", "77 topics of messages to a bank", _banking77, "accuracy"),
-    Task("e2e_nlg", "descriptions of restaurants from data", _e2e, "loss"),
+    Task("e2e_nlg", "descriptions of restaurants from data", _e2e, "loss", validated=40),  # it has 547 questions
     Task("gsm8k", "worked answers to word problems", _gsm8k, "loss"),
     Task("alpaca", "instructions of every kind", _alpaca, "loss"),
 )
