@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 LISTED: Final = 1000
 """Rows of a kind that are named; all are counted."""
+SHORT: Final = 16
+"""Trained tokens of a short answer. Longer answers to one question may all be right; two labels exclude each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """Rows by their number (of R), in order. `copies` say all that a training row before them says; `contradicting`
-    ask what another training row asks and have another answer; `against` are those of them that a larger part of the
-    rows with this prompt, or the first of equal parts, speaks against. `leaked` are validation rows that ask what a
+    ask what another training row asks and have another short answer; `against` are those of them that a larger part of
+    the rows with this prompt, or the first of equal parts, speaks against. `leaked` are validation rows that ask what a
     training row asks. `training` counts the training rows."""
 
     training: int
@@ -44,18 +46,30 @@ class Repeats:
 def repeats(
     prompt: NDArray[np.uint64],
     content: NDArray[np.uint64],
+    short: NDArray[np.bool_],
     training: NDArray[np.bool_],
     validation: NDArray[np.bool_],
 ) -> Repeats:
-    """The repeats of R rows, by the hashes of what they ask and of all that they say.
+    """The repeats of R rows, by the hashes of what they ask and of all that they say, and by which answers are `short`.
 
     Of the training rows (asked, said) = (1, 1), (1, 1), (1, 2), (2, 3) the second is a copy; the first three
-    contradict each other, and the third stands against two.
+    contradict each other where all are short, and the third stands against two.
     """
     rows = np.flatnonzero(training)
-    _, first, sizes = np.unique(content[rows], return_index=True, return_counts=True)
+    _, first = np.unique(content[rows], return_index=True)
     copies = np.ones(len(rows), np.bool_)
     copies[first] = False
+    held = np.flatnonzero(validation)
+    leaked = held[np.isin(prompt[held], prompt[rows])]
+    contradicting, against = _contradictions(prompt, content, rows[short[rows]])
+    return Repeats(len(rows), rows[copies], contradicting, against, leaked)
+
+
+def _contradictions(
+    prompt: NDArray[np.uint64], content: NDArray[np.uint64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of these rows those whose prompt has several contents, and those of them whose content the others outnumber."""
+    _, first, sizes = np.unique(content[rows], return_index=True, return_counts=True)
     prompts, group = np.unique(prompt[rows], return_inverse=True)
     group_of_content = group[first]
     contents = np.bincount(group_of_content, minlength=len(prompts))
@@ -66,6 +80,4 @@ def repeats(
     winners[1:] = group_of_content[order][1:] != group_of_content[order][:-1]
     won = content[rows][first[order[winners]]]
     against = contradicting & ~np.isin(content[rows], won)
-    held = np.flatnonzero(validation)
-    leaked = held[np.isin(prompt[held], prompts)]
-    return Repeats(len(rows), rows[copies], rows[contradicting], rows[against], leaked)
+    return rows[contradicting], rows[against]

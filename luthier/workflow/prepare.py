@@ -21,7 +21,7 @@ from luthier.data.check import SHOWN, Gathered, Problems, Source, listed, look
 from luthier.data.parallel import bytes_of, each_block
 from luthier.data.prepared import Fit, Fitted, Mixed, PreparedRows, Recipe, Table, fit_rows, prepare_block, sweep
 from luthier.data.render import stop_tokens
-from luthier.data.repeats import repeats
+from luthier.data.repeats import SHORT, repeats
 from luthier.data.split import HeldBack, hold_back, overlap, sample
 from luthier.data.templates import Template
 from luthier.engine import objectives
@@ -151,7 +151,8 @@ def prepare(
 def _repeated(table: Table, training: NDArray[np.bool_], validation: NDArray[np.bool_]) -> dict[str, Any]:
     """Copies, contradictions and leaks, with the places of rows that may be left out."""
     usable = table.pieces > 0
-    found = repeats(table.prompt, table.content, training & usable, validation & usable)
+    short = table.sums(table.trained) <= SHORT
+    found = repeats(table.prompt, table.content, short, training & usable, validation & usable)
     places = {}
     for row in found.named():
         place = table.on_disk.rows(row)[0].place

@@ -63,6 +63,21 @@ def test_a_text_file_can_be_trained_on_and_the_loss_falls(tiny_model: Source, tm
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.parametrize(
+    ("answers", "contradicting"),
+    [(("red", "blue"), 2), ((f"It is {'very ' * 20}red.", f"Some call it {'dark ' * 20}crimson."), 0)],
+    ids=["labels", "references"],
+)
+def test_labels_of_one_question_contradict_each_other_and_free_answers_do_not(
+    tiny_model: Source, tmp_path: Path, answers: tuple[str, str], contradicting: int
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    both = [{"instruction": "What colour is it?", "output": answer} for answer in answers]
+    path.write_text("".join(json.dumps(row) + "\n" for row in both), encoding="utf-8")
+    found, _ = prepared(tiny_model, [path], **{"data.validation": 0})
+    assert found.repeated["contradicting"] == contradicting
+
+
 def test_preferences_are_pairs_and_trained_on_their_better_answer_alone_when_asked_for(
     tiny_model: Source, tmp_path: Path
 ) -> None:

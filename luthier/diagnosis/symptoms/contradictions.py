@@ -1,4 +1,4 @@
-"""Contradictions: rows that ask the same and have different answers."""
+"""Contradictions: rows that ask the same and have different short answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from luthier.diagnosis.seen import Seen
 from luthier.flow import Finding, Measure, Remedy
 
 title: Final = "Contradicting rows"
-what: Final = "A twentieth of the training rows or more asks what another row asks, and has another answer."
+what: Final = "A twentieth of the training rows or more asks what another row asks, and has another short answer."
 causes: Final = {
     "labels": "The model is taught two answers to one question: it cannot learn either, and loses trust in both.",
 }
@@ -35,8 +35,8 @@ def look(seen: Seen) -> Finding | None:
         symptom="contradictions",
         certainty=1.0,  # counted, not estimated
         cause="labels",
-        says=f"{found['contradicting']:,} of {rows:,} training rows have another answer than a row that asks the same. "
-        f"{causes['labels']}",
+        says=f"{found['contradicting']:,} of {rows:,} training rows have another short answer than a row that asks "
+        f"the same. {causes['labels']}",
         evidence={
             "contradicting": Measure(found["contradicting"], n=rows),
             "share_contradicting": Measure(share, n=rows),
