@@ -1,6 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 and make are enough. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-review bench-preference bench-remedies bench-sick lock
+.PHONY: help setup setup-bench demo test test-all check format docs bench-train bench-methods bench-gpu bench-prepare bench-score bench-generate bench-trec6 bench-near-duplicates bench-check bench-advice bench-estimate bench-review bench-preference bench-remedies bench-sick lock
 
 # `make PYTHON=/path/to/python3.12 test` chooses another Python, `make test ARGS="-k mask"` hands words on.
 PYTHON ?=
@@ -90,6 +90,10 @@ bench-check: setup-bench ## the check of a million chat rows: speed and memory (
 
 bench-advice: setup ## the advised method against the best of five on six tasks (about 3 hours; goes on where it was stopped)
 	$(RUN) -m benchmarks.six_tasks $(ARGS)
+
+bench-estimate: setup ## estimated memory and seconds beside real processes and runs (about 40 minutes; goes on where it was stopped)
+	$(RUN) -m benchmarks.estimate $(ARGS)
+	$(RUN) -m benchmarks.estimate_seconds $(ARGS)
 
 bench-review: setup ## the review's page with 5,000 items and 20 raters who vote at once (about 3 minutes)
 	$(RUN) -m benchmarks.review $(ARGS)

@@ -49,14 +49,14 @@ def _shared(count: int, tokenizer: Any) -> list[Row]:
 
 
 def _even(count: int, tokenizer: Any) -> list[Row]:
-    return _cut(EVEN_LENGTH, count, tokenizer)
+    return cut(EVEN_LENGTH, count, tokenizer)
 
 
 def _alone(count: int, tokenizer: Any) -> list[Row]:
-    return _cut(ALONE_LENGTH, count, tokenizer)
+    return cut(ALONE_LENGTH, count, tokenizer)
 
 
-def _cut(length: int, count: int, tokenizer: Any) -> list[Row]:
+def cut(length: int, count: int, tokenizer: Any) -> list[Row]:
     """All text one after another, cut into rows of equal length."""
     text = "\n\n".join(f"{row['instruction']} {row['input']}\n{row['output']}" for row in _alpaca())
     tokens: list[int] = tokenizer(text[: 12 * length * count], add_special_tokens=False)["input_ids"]

@@ -34,9 +34,7 @@ class Task:
     validated: int = VALIDATED
 
 
-def write(
-    task: Task, folder: Path, scored: int = SCORED, trained: int = TRAINED, validated: int | None = None
-) -> Path:
+def write(task: Task, folder: Path, scored: int = SCORED, trained: int = TRAINED, validated: int | None = None) -> Path:
     """Writes train.jsonl, validation.jsonl, test.jsonl and run.yaml into the folder; gives the run file's path.
 
     Raises `SystemExit` where the data is absent or too little.

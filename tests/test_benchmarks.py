@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import varied_rows, votes_to_settle
 from benchmarks.prepare import write_rows
+from benchmarks.tasks import SCORED, TASKS, Task, write
 from benchmarks.trec6 import tour
 from luthier.data.check import load_rows
 from luthier.models import Source
@@ -73,6 +74,22 @@ def test_the_benchmark_of_the_check_reads_every_row_and_says_what_it_found(real_
     assert found["peak_memory_bytes"] > 10e6
     assert found["seconds"] > 0 < found["processor_seconds"]
     assert found["found"]["near_duplicates"] > 0
+
+
+@pytest.mark.parametrize("task", TASKS, ids=[task.name for task in TASKS])
+def test_every_task_has_its_scored_rows_and_no_question_stands_on_two_sides(
+    task: Task, real_data: Path, tmp_path: Path
+) -> None:
+    write(task, tmp_path)
+    asked = {}
+    for side in ("train", "validation", "test"):
+        rows = [json.loads(line) for line in (tmp_path / f"{side}.jsonl").read_text(encoding="utf-8").splitlines()]
+        asked[side] = [(row["instruction"], row.get("input")) for row in rows]
+    assert len(asked["test"]) == len(set(asked["test"])) == SCORED
+    assert len(asked["validation"]) == len(set(asked["validation"])) == task.validated
+    assert len(asked["train"]) >= 400
+    assert not set(asked["test"]) & set(asked["train"])
+    assert not set(asked["validation"]) & (set(asked["test"]) | set(asked["train"]))
 
 
 def test_the_tour_trains_evaluates_and_tells_every_verdict(tiny_model: Source, tmp_path: Path) -> None:

@@ -39,32 +39,34 @@ to 2.3 in all were measured over frozen weights."""
 SMALL_BLOCKS = 24_000_000
 """Where layers are computed twice, large blocks are mapped by themselves and are gone when freed; the small ones stay
 in the heap: 18 to 27 MB were measured beyond what is alive."""
-MEASURED = ("products", "attention", "moved", "operation_seconds")
-WAY = 2
+MEASURED = ("products", "narrow_products", "attention", "moved", "operation_seconds")
+WAY = 3
 """Of measuring: what was kept from another way is measured again."""
 METHODS = "luthier.methods"
 GPU_OPERATION_SECONDS = 8e-6
 """What starting a kernel takes."""
-GPUS: dict[str, tuple[float, float, float]] = {
-    "T4": (65e12, 320e9, 16),
-    "L4": (121e12, 300e9, 24),
-    "A10": (125e12, 600e9, 24),
-    "RTX 3090": (71e12, 936e9, 24),
-    "RTX 4090": (165e12, 1008e9, 24),
-    "L40S": (362e12, 864e9, 48),
-    "A100 40GB": (312e12, 1555e9, 40),
-    "A100 80GB": (312e12, 2039e9, 80),
-    "H100": (989e12, 3350e9, 80),
-    "H200": (989e12, 4800e9, 141),
-    "B200": (2250e12, 8000e9, 180),
+GPUS: dict[str, tuple[float, float, float, float]] = {
+    "T4": (65e12, 8.1e12, 320e9, 16),
+    "L4": (121e12, 30.3e12, 300e9, 24),
+    "A10": (125e12, 31.2e12, 600e9, 24),
+    "RTX 3090": (71e12, 35.6e12, 936e9, 24),
+    "RTX 4090": (165e12, 82.6e12, 1008e9, 24),
+    "L40S": (362e12, 91.6e12, 864e9, 48),
+    "A100 40GB": (312e12, 19.5e12, 1555e9, 40),
+    "A100 80GB": (312e12, 19.5e12, 2039e9, 80),
+    "H100": (989e12, 67e12, 3350e9, 80),
+    "H200": (989e12, 67e12, 4800e9, 141),
+    "B200": (2250e12, 75e12, 8000e9, 180),
 }
-"""FLOP/s in bfloat16 (float16 on a T4) without sparsity, bytes/s of memory, its size in GB: NVIDIA's data sheets."""
+"""FLOP/s in bfloat16 (float16 on a T4) without sparsity and in float32, bytes/s of memory, its size in GB: NVIDIA's
+data sheets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Rates that seconds come from. `products` and `attention` are FLOP/s, `moved` bytes/s, `operation_seconds` what
-    each operation takes at least; None where they are not known. `source` says where they come from.
+    """Rates that seconds come from. `products` are FLOP/s in float32, `narrow_products` in 16 bits, `attention` FLOP/s,
+    `moved` bytes/s, `operation_seconds` what each operation takes at least; None where they are not known. `source`
+    says where they come from.
 
     `heap` is how many times as many bytes its allocator holds as are alive in a step of one pass, `heap_of_trained`
     where the weights themselves are trained, `heap_again` how many times that in several passes; `small_blocks` are
@@ -78,6 +80,7 @@ class Machine:
     memory_bytes: int | None
     library_bytes: int = 0
     products: float | None = None
+    narrow_products: float | None = None
     attention: float = 1.0
     moved: float = 1.0
     operation_seconds: float = 0.0
@@ -94,7 +97,9 @@ class Machine:
         With 1e9 FLOP/s and 1e9 bytes/s a product of 2e9 FLOP on 1e6 bytes takes 2 s.
         """
         assert self.products is not None
-        products = sum(max(flop / self.products, size / self.moved) for flop, size in work.products)
+        assert self.narrow_products is not None
+        rates = {False: self.products, True: self.narrow_products}
+        products = sum(max(one.flop / rates[one.narrow], one.moved / self.moved) for one in work.products)
         rest = work.attention / self.attention + work.moved / self.moved
         return products + rest + work.operations * self.operation_seconds
 
@@ -115,13 +120,14 @@ def machine(device: str, method: str) -> Machine:
     if (name := plain.get(_plain(device))) is None:
         remedy = f"write cpu, a size such as 24GiB, or one of: {', '.join(GPUS)}"
         raise mistake(f"{device!r} is no machine that is known here", "--device", remedy)
-    products, moved, size_gb = GPUS[name]
+    narrow, products, moved, size_gb = GPUS[name]
     return Machine(
         name=name,
         kind="gpu",
         memory_bytes=int(size_gb * 1e9),
         products=REACHED * products,
-        attention=REACHED * products / 2,
+        narrow_products=REACHED * narrow,
+        attention=REACHED * narrow / 2,
         moved=REACHED * moved,
         operation_seconds=GPU_OPERATION_SECONDS,
         source=f"{REACHED:.0%} of its data sheet",
@@ -188,8 +194,8 @@ def child() -> None:
 
 def measure(method: str) -> dict[str, float]:
     """`library_bytes` once the smallest run of the method has loaded all that its runs load (58 MB more with LoRA than
-    without, for bitsandbytes, which PEFT imports), and the rates of this CPU with as many
-    threads as torch takes: products of 512 x 1,024 with 1,024 x 1,024, attention of 8 heads over 512 tokens, scaling 64
+    without, for bitsandbytes, which PEFT imports), and the rates of this CPU with as many threads as torch takes:
+    products of 512 x 1,024 with 1,024 x 1,024 in float32 and bfloat16, attention of 8 heads over 512 tokens, scaling 64
     MB, and a chain of small operations there and back."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
@@ -197,6 +203,7 @@ def measure(method: str) -> dict[str, float]:
     _smallest_run(method)
     library_bytes = resident_bytes()
     left, right = torch.randn(512, 1024), torch.randn(1024, 1024)
+    narrow_left, narrow_right = left.bfloat16(), right.bfloat16()
     heads = (torch.randn(1, 8, 512, 64),) * 3
     large = torch.randn(16 * 2**20)
     small = torch.randn(8, 8, requires_grad=True)
@@ -210,10 +217,11 @@ def measure(method: str) -> dict[str, float]:
     def attend() -> object:
         return scaled_dot_product_attention(*heads, is_causal=True)
 
-    cores = _cores()
+    cores, flop = _cores(), 2 * 512 * 1024 * 1024
     return {
         "library_bytes": library_bytes,
-        "products": 2 * 512 * 1024 * 1024 / _seconds(lambda: left @ right, cores),
+        "products": flop / _seconds(lambda: left @ right, cores),
+        "narrow_products": flop / _seconds(lambda: narrow_left @ narrow_right, cores),
         "attention": 2 * 8 * 512**2 * 64 / _seconds(attend, cores),
         "moved": 8 * large.numel() / _seconds(lambda: large.mul_(1.0001), cores),
         "operation_seconds": _seconds(chain, min(1.0, cores)) / 250,

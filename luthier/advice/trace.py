@@ -12,7 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,21 +51,29 @@ class Peak:
         return self.activations + self.logits + self.temporary + self.gradients
 
 
+class Product(NamedTuple):
+    """A product of matrices: its FLOP, the bytes that it reads and writes, and whether its numbers have 16 bits."""
+
+    flop: float
+    moved: float
+    narrow: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was computed, a number an operation: `products` and `attention` in FLOP, `moved` in bytes read and written.
+    """What was computed: each of the `products`, `attention` in FLOP, `moved` in bytes that all else read and wrote.
 
-    `views` counts the operations that touch no number.
+    `operations` counts those that touch numbers; views are none.
     """
 
-    products: tuple[tuple[float, float], ...]
+    products: tuple[Product, ...]
     attention: float
     moved: float
     operations: int
 
     @property
     def flop(self) -> float:
-        return sum(flop for flop, _ in self.products) + self.attention
+        return sum(product.flop for product in self.products) + self.attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,7 @@ class _Trace(TorchDispatchMode):
         self.alive: dict[int, _Alive] = {}
         self.now = dict.fromkeys((*KINDS, "gradients"), 0)
         self.peaks: dict[str, Peak] = {}
-        self.products: list[tuple[float, float]] = []
+        self.products: list[Product] = []
         self.attention = self.moved = 0.0
         self.operations = 0
         self.known = {_key(tensor) for tensor in weights}
@@ -241,7 +249,8 @@ class _Trace(TorchDispatchMode):
             causal = _argument(func, args, kwargs, "is_causal")
             self.attention += sdpa_backward_flop_count(*(one.shape for one in args[:4])) / (2 if causal else 1)
         elif func._overloadpacket in flop_registry:
-            self.products.append((float(flop_registry[func._overloadpacket](*args, **kwargs, out_val=output)), size))
+            flop = float(flop_registry[func._overloadpacket](*args, **kwargs, out_val=output))
+            self.products.append(Product(flop, size, outputs[0].element_size() == 2))
         else:
             self.moved += size
 

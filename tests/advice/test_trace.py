@@ -12,7 +12,7 @@ import torch
 
 from luthier.advice.estimate import GRADIENT_BYTES, Candidate, Load, cost
 from luthier.advice.machine import Machine
-from luthier.advice.trace import Traced, Work, rows_of, trace
+from luthier.advice.trace import Product, Traced, Work, rows_of, trace
 from luthier.engine.forward import Engine
 from luthier.engine.memory import bytes_a_token
 from luthier.flow import Tuned
@@ -21,7 +21,8 @@ from tests.advice.test_counts import ready
 from tests.conftest import write_tiny_model
 
 SIZES: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4}
-MACHINE = Machine("made up", "cpu", None, 0, products=1e9, attention=1e9, moved=1e9, operation_seconds=0.0)
+RATES: dict[str, Any] = {"products": 1e9, "narrow_products": 4e9, "attention": 1e9, "moved": 1e9}
+MACHINE = Machine("made up", "cpu", None, 0, **RATES, operation_seconds=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,18 @@ def test_full_tuning_takes_six_flop_a_parameter_and_token(config: Path) -> None:
     # q and o 64 x 64, k and v 64 x 32, three of 64 x 128; the head 300 x 64. The last token predicts nothing.
     layers = 4 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128)
     products = 6 * (layers + 300 * 64) * (length - 1)
-    assert sum(flop for flop, _ in work.products) == pytest.approx(products, rel=1e-3)
+    assert sum(product.flop for product in work.products) == pytest.approx(products, rel=1e-3)
     # Two products there and five back, of 4 heads of 16 over half of all pairs.
     assert work.attention == pytest.approx(4 * 7 * 2 * 4 * 16 * (length - 1) ** 2 / 2, rel=0.01)
+
+
+def test_products_of_a_model_in_bfloat16_are_narrow_and_a_float32_one_has_none(config: Path) -> None:
+    method, settings = ready("lora", {}, skeleton(config))
+    narrow = method.attach(skeleton(config).to(torch.bfloat16), settings, 0, None)
+    work = trace(narrow, rows_of(1, 128, 300), rows_of(1, 8, 300))[0].work
+    share = sum(product.flop for product in work.products if product.narrow) / sum(one.flop for one in work.products)
+    assert 0.8 < share < 1  # the rest are LoRA's own, which stay in float32
+    assert not any(product.narrow for product in traced(config, "lora", 128).work.products)
 
 
 def test_layers_are_a_straight_line(config: Path) -> None:
@@ -91,7 +101,10 @@ def test_scoring_keeps_nothing_of_one_layer_for_the_next(config: Path) -> None:
 
 def test_a_product_takes_as_long_as_its_flop_or_its_bytes() -> None:
     # 2e9 FLOP on few bytes take 2 s, few FLOP on 3e9 bytes 3 s; 1e9 FLOP of attention and 1e9 bytes moved 1 s each.
-    assert MACHINE.seconds(Work(((2e9, 1e6), (1e3, 3e9)), 1e9, 1e9, 1000)) == pytest.approx(7.0)
+    products = Product(2e9, 1e6), Product(1e3, 3e9)
+    assert MACHINE.seconds(Work(products, 1e9, 1e9, 1000)) == pytest.approx(7.0)
+    # The same in 16 bits at four times the rate.
+    assert MACHINE.seconds(Work((Product(2e9, 1e6, True),), 0, 0, 1000)) == pytest.approx(0.5)
     assert replace(MACHINE, operation_seconds=1e-3).seconds(Work((), 0, 0, 500)) == pytest.approx(0.5)
 
 
