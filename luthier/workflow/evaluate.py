@@ -50,6 +50,7 @@ from luthier.workflow.forgetting import plainly, remembered
 from luthier.workflow.generalization import by_nearness, under_changes
 from luthier.workflow.labels import labels_behind
 from luthier.workflow.loaded_model import engine_of
+from luthier.workflow.once import once, questions_asked, rows_asked
 from luthier.workflow.opened_run import Opened, decoder, open_run
 from luthier.workflow.page import write_page
 from luthier.workflow.people import with_people
@@ -94,17 +95,17 @@ def evaluate(
     engine, longest = opened.in_passes(engine_of(Tuned(model, None, {}))), max(len(row.tokens) for row in rows)
     if why_base := engine.why_padded(longest):
         yield Note("warning", why_base)
-    base_scores = yield from in_order(engine.scores(rows), "scoring base", len(rows))
+    base_scores = yield from _base_scores(engine, rows)
     answered = range(len(asked))
     if unfit(Sample(asked, (), base_scores)):
         answered = strided(len(asked), LONG_ANSWERS)
     limit = max(len(rows[index].tokens) - len(asked[index].tokens) for index in answered) + ROOM
     questioned = [asked[index] for index in answered]
     labels = labels_behind(conversations, asked, rows, opened)
-    base_answers = yield from _answers("base", engine, questioned, limit, opened)
-    base_labels = (yield from labels.scores(engine, asked, "base")) if labels else []
+    base_answers = yield from _base_answers(engine, questioned, limit, opened)
+    base_labels = (yield from labels.scores_once(engine, asked)) if labels else []
     compared = preferences(conversations, opened)
-    base_preferences = (yield from compared.scores(engine, "base")) if compared else []
+    base_preferences = (yield from compared.scores_once(engine)) if compared else []
     base = Scored(_spread(base_answers, answered, len(asked)), base_scores, base_labels)
     yield Note("rows", f"{len(whole.rows)} of the general set's {len(passages())} passages tell what was forgotten")
     known = yield from remembered(engine, whole)
@@ -245,6 +246,21 @@ def _answers(
 ) -> Generator[Event, None, list[Answer]]:
     found = answers(engine, asked, decoder(opened.tokenizer), opened.stops, limit)
     return in_order(found, f"answering {name}", len(asked))
+
+
+def _base_scores(engine: Engine, rows: Sequence[Tokenized]) -> Generator[Event, None, list[RowScore]]:
+    def make() -> Generator[Event, None, list[RowScore]]:
+        return in_order(engine.scores(rows), "scoring base", len(rows))
+
+    return once(engine, "base's scores", rows_asked(rows), RowScore, make)
+
+
+def _base_answers(
+    engine: Engine, asked: Sequence[Question], limit: int, opened: Opened
+) -> Generator[Event, None, list[Answer]]:
+    until = f"{limit} {sorted(opened.stops)}".encode()
+    key = [until, *questions_asked(asked)]
+    return once(engine, "base's answers", key, Answer, lambda: _answers("base", engine, asked, limit, opened))
 
 
 def _answer_rows(

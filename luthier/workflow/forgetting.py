@@ -23,12 +23,11 @@ from luthier.flow import Event, Note, Tuned
 from luthier.models.cache import home
 from luthier.workflow import run_file
 from luthier.workflow.loaded_model import engine_of
+from luthier.workflow.once import fingerprint
 from luthier.workflow.opened_run import Opened
 
 ROOM = 1.3
 """What plain weights take to be asked, in times of their own size."""
-SAMPLED = 4096
-"""Numbers of each of a model's tensors that its fingerprint is made of."""
 
 
 def remembered(base: Engine, general: General) -> Generator[Event, None, Memory]:
@@ -65,19 +64,6 @@ def plainly(opened: Opened, general: General) -> Generator[Event, None, Memory |
         return None
     model = models.load_model(opened.base.source, dtype)
     return (yield from remembered(opened.in_passes(engine_of(Tuned(model, None, {}))), general))
-
-
-def fingerprint(model: Any) -> str:
-    """A digest of a model's weights as they are in memory: of each tensor its name, kind, shape and evenly spread
-    numbers."""
-    digest = blake2b(digest_size=16)
-    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
-        if not isinstance(tensor, torch.Tensor):
-            continue
-        flat = tensor.detach().reshape(-1)
-        some = flat[:: max(1, len(flat) // SAMPLED)].cpu().contiguous().view(torch.uint8).numpy()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + some.tobytes())
-    return digest.hexdigest()
 
 
 def _write(path: Path, memory: Memory) -> None:

@@ -16,7 +16,8 @@ from luthier.engine.scoring import label_log_probabilities
 from luthier.errors import UserError
 from luthier.evaluation.labels import labels_of, not_labels
 from luthier.evaluation.matching import normalized
-from luthier.flow import Conversation, LabelScores, Problem, Progress, Question, Tokenized
+from luthier.flow import Conversation, Event, LabelScores, Problem, Progress, Question, Tokenized
+from luthier.workflow.once import once, questions_asked
 from luthier.workflow.opened_run import Opened
 
 LABEL_TOKENS = 100_000
@@ -35,11 +36,29 @@ class Labels:
         self, engine: Engine, asked: Sequence[Question], whose: str
     ) -> Generator[Progress, None, list[LabelScores | None]]:
         """How likely each label is behind each question; None for the rows that are not scored."""
+        values = yield from self._values(engine, asked, whose)
+        return self._spread(values, len(asked))
+
+    def scores_once(self, base: Engine, asked: Sequence[Question]) -> Generator[Event, None, list[LabelScores | None]]:
+        """Base's, which are the same for every run that is judged on these rows."""
+        key = [*(label.tobytes() for label in self.tokens), *questions_asked([asked[row] for row in self.rows])]
+
+        def make() -> Generator[Event, None, list[list[float]]]:
+            return [value.tolist() for value in (yield from self._values(base, asked, "base"))]
+
+        values = yield from once(base, "base's scores of labels", key, list[float], make)
+        return self._spread([np.array(value, np.float64) for value in values], len(asked))
+
+    def _values(
+        self, engine: Engine, asked: Sequence[Question], whose: str
+    ) -> Generator[Progress, None, list[NDArray[np.float64]]]:
         questions = [asked[row] for row in self.rows]
         found = label_log_probabilities(engine, questions, self.tokens)
-        values = yield from in_order(found, f"scoring labels, {whose}", len(questions))
+        return in_order(found, f"scoring labels, {whose}", len(questions))
+
+    def _spread(self, values: Sequence[NDArray[np.float64]], total: int) -> list[LabelScores | None]:
         counts = np.array([len(tokens) for tokens in self.tokens])
-        scores: list[LabelScores | None] = [None] * len(asked)
+        scores: list[LabelScores | None] = [None] * total
         for row, value in zip(self.rows, values, strict=True):
             scores[row] = LabelScores(self.names, value, counts)
         return scores

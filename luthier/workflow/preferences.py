@@ -12,6 +12,7 @@ from luthier.data.render import TrainOn
 from luthier.engine.forward import Engine, in_order
 from luthier.engine.objectives.preference import PairsOf, RowsOf, margins
 from luthier.flow import Conversation, Event, RowScore
+from luthier.workflow.once import once, rows_asked
 from luthier.workflow.opened_run import Opened
 
 
@@ -28,6 +29,11 @@ class Preferences:
         """Those of both answers of each pair, one after the other (2 P)."""
         flat = RowsOf(self.pairs, range(len(self.pairs)), 2)
         return (yield from in_order(engine.scores(flat), f"scoring preferences {name}", len(flat)))
+
+    def scores_once(self, base: Engine) -> Generator[Event, None, list[RowScore]]:
+        """Base's, which are the same for every run that is judged on these pairs."""
+        flat = RowsOf(self.pairs, range(len(self.pairs)), 2)
+        return once(base, "base's scores of pairs", rows_asked(flat), RowScore, lambda: self.scores(base, "base"))
 
     def margins(self, tuned: Sequence[RowScore], base: Sequence[RowScore]) -> list[float | None]:
         """The margin of each row in nats; None where it has no worse answer."""

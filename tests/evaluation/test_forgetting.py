@@ -16,6 +16,7 @@ from luthier.flow import Tuned, result_of
 from luthier.models import Source, load_model, load_tokenizer
 from luthier.workflow import forgetting as kept
 from luthier.workflow.loaded_model import engine_of
+from luthier.workflow.once import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_base_is_asked_once_and_other_weights_are_another_base(
     for name in ("likeliest", "answers", "tokens", "log_probabilities"):
         for one, two in zip(getattr(first, name), getattr(again, name), strict=True):
             assert np.array_equal(one, two)
-    assert kept.fingerprint(base.tuned.model) != kept.fingerprint(other.tuned.model)
+    assert fingerprint(base.tuned.model) != fingerprint(other.tuned.model)
     result_of(kept.remembered(other, asked), events.append)
     assert events
     assert len(list((tmp_path / "general").glob("*.safetensors"))) == 2
