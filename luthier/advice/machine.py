@@ -146,7 +146,7 @@ def this_cpu(method: str) -> Machine:
     kept: dict[str, Any] = {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found["versions"] == _versions():
+        if found["versions"] == versions():
             kept = found
     except (OSError, ValueError, KeyError, TypeError):
         pass
@@ -158,7 +158,7 @@ def this_cpu(method: str) -> Machine:
         known = kept.get("library_bytes")
         libraries = {**(known if isinstance(known, dict) else {}), method: afresh.pop("library_bytes")}
         facts, library_bytes = afresh, int(libraries[method])
-        _keep(path, {**facts, "library_bytes": libraries, "versions": _versions()})
+        _keep(path, {**facts, "library_bytes": libraries, "versions": versions()})
     free = available_bytes(torch.device("cpu"))
     return Machine(
         cpu_name(),
@@ -251,7 +251,8 @@ def _smallest_run(name: str) -> None:
         pass
 
 
-def _versions() -> str:
+def versions() -> str:
+    """What measured rates hold for: those of others are measured again."""
     import torch
     import transformers
 

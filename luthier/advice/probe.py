@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.advice.estimate import Cost
-from luthier.advice.machine import machine_key
+from luthier.advice.machine import machine_key, versions
 from luthier.models.cache import home
 
 SECONDS = 30.0
@@ -128,7 +128,8 @@ def kept(model: str, method: str, precision: str) -> Probed | None:
 
 
 def _path(model: str, of: str) -> Path:
-    plain = re.sub(r"[^A-Za-z0-9.]+", "-", f"{model} {of}").strip("-")
+    """By the versions too, because a factor is of the rates that were measured with them."""
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", f"{model} {of} {versions()}").strip("-")
     return home() / "machines" / machine_key() / f"{plain}.json"
 
 

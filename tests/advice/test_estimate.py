@@ -172,6 +172,9 @@ def test_a_probe_s_steps_but_the_first_correct_time_and_what_moves_in_memory(
     probe.keep("a/model", found)
     assert probe.kept("a/model", "lora", "float32") == found
     assert probe.kept("a/model", "full", "float32") is None
+    with monkeypatch.context() as patch:  # its factors are of rates that are measured again then
+        patch.setattr(machine, "WAY", machine.WAY + 1)
+        assert probe.kept("a/model", "lora", "float32") is None
     after = probe.corrected(expected, found)
     # 700 were there beside the libraries instead of 500: the weights stay, the rest grows from 400 to 600.
     assert (after.training.weights, after.training.activations, after.training.logits) == (100, 450, 150)
