@@ -164,12 +164,11 @@ def not_told_apart(line: str, pairs: Sequence[Pair], name: str) -> list[str]:
 
 
 def deciding_metric(methods: Sequence[Method], names: Sequence[str]) -> str:
-    """Accuracy where all runs have it, else the first metric of a target that they have, else the loss."""
-    wanted = [
-        "accuracy",
-        *(metrics.OTHER_NAMES.get(t.metric, t.metric) for one in methods for t in one.targets),
-        "loss",
-    ]
+    """Accuracy where all runs have it, else the first metric of a target that they have, else the loss. Accuracy whose
+    target was taken away while others stand decides nothing: of free answers none is the one wanted word for word."""
+    targets = [metrics.OTHER_NAMES.get(t.metric, t.metric) for one in methods for t in one.targets]
+    wanted = ["accuracy"] if "accuracy" in targets or not targets else []
+    wanted += [*targets, "loss"]
     return next((name for name in wanted if name in names and metrics.load(name).direction != "neither"), "")
 
 

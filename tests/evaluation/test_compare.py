@@ -57,6 +57,21 @@ def test_the_best_is_better_than_every_other_beyond_noise() -> None:
     assert "beyond noise" in found.why
 
 
+@pytest.mark.parametrize(
+    ("targets", "decides"),
+    [({"accuracy": "> 90%", "loss": "< 1"}, "accuracy"), ({"loss": "< 1"}, "loss"), ({}, "accuracy")],
+)
+def test_accuracy_without_its_target_does_not_decide_where_others_stand(targets: dict[str, str], decides: str) -> None:
+    runs = {"right": kept([True] * 40, loss=2.0), "likely": kept([row > 5 for row in range(40)], loss=0.5)}
+    methods = []
+    for name, run in runs.items():
+        report = evaluate(run.questions, run.tuned, run.base, targets, run=name, data="t.jsonl")
+        methods.append(Method(name, "lora", 0.001, 10**9, 12.0, report.metrics, report.targets))
+    found = result_of(compare(methods, [[run] for run in runs.values()], {}, "t.jsonl"))
+    assert found.decided_by == decides
+    assert found.best == ("right" if decides == "accuracy" else "likely")
+
+
 def test_a_lead_of_one_row_is_no_difference_beyond_noise() -> None:
     found = compared(one=kept([True] * 38 + [False] * 2), other=kept([True] * 37 + [False] * 3))
     assert found.best is None
