@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -190,7 +189,6 @@ def _never_probed(home: Path) -> None:
     models = usual() / "models"
     if models.is_dir():
         (home / "models").symlink_to(models)
-    shutil.rmtree(home / "machines", ignore_errors=True)
     os.environ["LUTHIER_HOME"] = str(home)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import RESULTS, ROOT, SCRATCH, Kept, code_of
-from benchmarks.six_tasks import COMPARED
+from benchmarks.six_tasks import COMPARED, without_places
 from benchmarks.tasks import TASKS, Task, write
 from luthier.report import numbers
 from luthier.settings.mission import METHODS
@@ -109,12 +108,7 @@ def _compared(
             root=run_file.parent / "runs",
             listen=lambda event: print(f"  {event.text}", flush=True) if hasattr(event, "text") else None,
         )
-        result = asdict(found)
-        for method in result["methods"]:
-            for measure in method["metrics"].values():
-                measure["details"] = {
-                    name: measure["details"][name] for name in ("seeds",) if name in measure["details"]
-                }
+        result = without_places(found, details=("seeds",))
         kept.keep(key, code, result)
     return result
 

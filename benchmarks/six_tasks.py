@@ -82,11 +82,18 @@ def compared(
             root=run_file.parent / "runs",
             listen=listen,
         )
-        result = asdict(found)
-        for method in result["methods"]:
-            for measure in method["metrics"].values():
-                measure["details"] = {}
+        result = without_places(found)
         kept.keep(key, code, result)
+    return result
+
+
+def without_places(found: Any, details: Sequence[str] = ()) -> dict[str, Any]:
+    """A comparison as it is kept: without the folders of its runs, and of each metric's details these alone."""
+    result = asdict(found)
+    for method in result["methods"]:
+        del method["runs"]
+        for measure in method["metrics"].values():
+            measure["details"] = {name: measure["details"][name] for name in details if name in measure["details"]}
     return result
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Generator
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +21,7 @@ from luthier.flow import Event, Note, Tuned
 from luthier.models.cache import home
 from luthier.workflow import run_file
 from luthier.workflow.loaded_model import engine_of
-from luthier.workflow.once import fingerprint
+from luthier.workflow.once import fingerprint, written_aside
 from luthier.workflow.opened_run import Opened
 
 ROOM = 1.3
@@ -67,8 +65,6 @@ def plainly(opened: Opened, general: General) -> Generator[Event, None, Memory |
 
 
 def _write(path: Path, memory: Memory) -> None:
-    """Written aside and renamed, so that it is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {
         "losses": memory.losses,
         "likeliest": np.concatenate([*memory.likeliest, np.zeros(0, np.int64)]),
@@ -78,13 +74,8 @@ def _write(path: Path, memory: Memory) -> None:
         "tokens": np.concatenate([*memory.tokens, np.zeros((0, KEPT), np.int64)]),
         "log_probabilities": np.concatenate([*memory.log_probabilities, np.zeros((0, KEPT), np.float32)]),
     }
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    os.close(handle)
-    try:
+    with written_aside(path) as aside:
         save_file(arrays, aside)
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Memory:

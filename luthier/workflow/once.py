@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -48,7 +49,8 @@ def once(
         yield Note("rows", f"{what}: {len(found):,}, kept since they were asked first")
         return found
     try:
-        _write(path, msgspec.json.encode(found))
+        with written_aside(path) as aside:
+            aside.write_bytes(msgspec.json.encode(found))
     except OSError as error:
         yield Note("warning", f"{what} cannot be kept ({error.strerror or error}): {path}")
     return found
@@ -90,13 +92,15 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Written aside and renamed, so that it is whole or absent."""
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A file of its own to write, renamed to `path` afterwards, so that this is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    os.close(handle)
+    aside = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(aside).replace(path)
+        yield aside
+        aside.replace(path)
     finally:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
